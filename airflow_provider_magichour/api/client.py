@@ -1,0 +1,299 @@
+"""The sync and the async client: the only code that opens connections to Magic Hour."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import hashlib
+import logging
+import random
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import IO, Any, Self, TypeVar
+
+import httpx
+
+from airflow_provider_magichour import __version__
+from airflow_provider_magichour.api import calls
+from airflow_provider_magichour.api.calls import Call
+from airflow_provider_magichour.api.pacing import Failure, repeat_delay
+from airflow_provider_magichour.api.schemas import Kind, UploadUrl
+
+T = TypeVar("T")
+
+DEFAULT_BASE_URL = "https://api.magichour.ai"
+UPLOAD_PATIENCE = 120.0
+CHUNK = 1 << 16
+
+NEVER_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+    httpx.InvalidURL,
+)
+
+_ours: ContextVar[bool] = ContextVar("_ours", default=False)
+
+
+class _WithoutOurRequests(logging.Filter):
+    """httpx logs every URL at INFO: ours may be signed, and a poll is not worth a line."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not _ours.get()
+
+
+logging.getLogger("httpx").addFilter(_WithoutOurRequests())
+
+
+@contextlib.contextmanager
+def _unlogged() -> Iterator[None]:
+    token = _ours.set(True)
+    try:
+        yield
+    finally:
+        _ours.reset(token)
+
+
+@dataclass(frozen=True)
+class ClientSettings:
+    """How to reach the API.
+
+    :param api_key: sent to the API alone.
+    :param base_url: of the API; a path prefix works.
+    :param request_timeout: seconds for each phase of a request.
+    :param requests_per_second: of one connection in one process.
+    :param max_connections: open at a time.
+    :param source: where the key came from, for messages.
+    """
+
+    api_key: str = field(repr=False)
+    base_url: str = DEFAULT_BASE_URL
+    request_timeout: float = 30.0
+    requests_per_second: float = 20.0
+    max_connections: int = 8
+    source: str = "these settings"
+
+    @property
+    def key_digest(self) -> str:
+        """Tells one key from another without being one."""
+        return hashlib.sha256(self.api_key.encode()).hexdigest()
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """Built once: it reads the whole trust store, some 13 ms."""
+    return httpx.create_ssl_context()
+
+
+class _BaseClient:
+    """What the two clients share: everything but the waiting."""
+
+    def __init__(self, settings: ClientSettings) -> None:
+        self.settings = settings
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "verify": _tls(),
+            "timeout": self.settings.request_timeout,
+            # httpx drops idle connections after 5 s by default: sooner than the next look.
+            "limits": httpx.Limits(max_connections=self.settings.max_connections, keepalive_expiry=60),
+            "headers": {"User-Agent": f"airflow-provider-magichour/{__version__}"},
+        }
+
+    def _request(self, call: Call[Any]) -> dict[str, Any]:
+        headers = {}
+        url = call.target
+        if call.is_to_api:
+            url = self.settings.base_url.rstrip("/") + call.target
+            headers["Authorization"] = f"Bearer {self.settings.api_key}"
+        if call.content:
+            # Signed stores refuse chunked bodies; whether Magic Hour's takes them is not documented.
+            headers["Content-Length"] = str(call.size)
+        return {"method": call.method, "url": url, "headers": headers, "json": call.json}
+
+    def _read(self, call: Call[T], response: httpx.Response) -> T | Failure:
+        return calls.read_answer(call, response.status_code, response.headers, response.content, now=time.time())
+
+    def _lost(self, error: httpx.TransportError | httpx.InvalidURL) -> Failure:
+        """Name what went wrong without httpx's text, which may hold addresses."""
+        if isinstance(error, NEVER_SENT):
+            return Failure(f"no connection ({type(error).__name__}: {error})", sent=False)
+        if isinstance(error, httpx.TimeoutException):
+            return Failure(f"no answer within {self.settings.request_timeout:g} s ({type(error).__name__})")
+        return Failure(f"the connection was lost ({type(error).__name__})")
+
+    def _delay_or_raise(
+        self, call: Call[Any], failure: Failure, *, attempt: int, began: float, patience: float
+    ) -> float:
+        delay = repeat_delay(
+            failure,
+            attempt=attempt,
+            waited=time.monotonic() - began,
+            patience=patience,
+            creates=call.creates,
+            chance=random.random(),
+        )
+        if delay is None:
+            raise calls.error_for(call, failure, source=self.settings.source) from None
+        logging.getLogger(__name__).info("Could not %s: %s; again in %.1f s", call.what, failure.reason, delay)
+        return delay
+
+
+class MagicHourClient(_BaseClient):
+    """Sync client; use it as a context manager. Opens connections lazily and closes them at the end."""
+
+    def __init__(self, settings: ClientSettings) -> None:
+        super().__init__(settings)
+        self._http: httpx.Client | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._http is not None:
+            self._http.close()
+            self._http = None
+
+    def send(self, call: Call[T], *, patience: float = 0.0, before_attempt: Callable[[], None] | None = None) -> T:
+        """Send a call, repeating it in place while that is safe.
+
+        :param patience: seconds in which repeats may begin; 0 for one attempt.
+        :param before_attempt: called before each attempt; what it raises ends the call, with nothing sent.
+        :raises MagicHourApiError: when the API, or the way to it, failed.
+        :raises MagicHourUnsureSubmissionError: when a create was sent and its answer is not known.
+        """
+        began, attempt = time.monotonic(), 0
+        while True:
+            if before_attempt:
+                before_attempt()
+            attempt += 1
+            outcome = self._attempt(call)
+            if not isinstance(outcome, Failure):
+                return outcome
+            time.sleep(self._delay_or_raise(call, outcome, attempt=attempt, began=began, patience=patience))
+
+    def _attempt(self, call: Call[T]) -> T | Failure:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_unlogged())
+            try:
+                request = self._request(call)
+                if call.content:
+                    request["content"] = stack.enter_context(call.content())
+                return self._read(call, self._connected(call, stack).request(**request))
+            except (httpx.TransportError, httpx.InvalidURL) as error:
+                return self._lost(error)
+
+    def _connected(self, call: Call[Any], stack: contextlib.ExitStack) -> httpx.Client:
+        if call.creates:
+            # A kept-alive connection that the server has closed meanwhile would look like a lost answer.
+            return stack.enter_context(httpx.Client(**self._options()))
+        if self._http is None:
+            self._http = httpx.Client(**self._options())
+        return self._http
+
+    def upload(self, content: Callable[[], IO[bytes]], *, size: int, extension: str, type: Kind = "image") -> UploadUrl:
+        """Upload a file, streamed; Magic Hour keeps it for 7 days (inputs and outputs page, 2026-08-22).
+
+        :param content: opens the file; called again when the upload is repeated.
+        :param size: of the file in bytes.
+        :param extension: of the file, lower case, without the dot.
+        :param type: ``image``, ``video`` or ``audio``.
+        :return: where it is: ``file_path`` for the request.
+        """
+        target = self.send(calls.upload_urls(extension, type), patience=UPLOAD_PATIENCE).items[0]
+        self.send(calls.put_file(target.upload_url, content, size), patience=UPLOAD_PATIENCE)
+        return target
+
+    @contextlib.contextmanager
+    def stream(self, url: str, *, start: int = 0) -> Iterator[httpx.Response]:
+        """Open a signed URL for reading, from a byte on. The API key is not sent; redirects are followed.
+
+        :param url: signed URL of a result.
+        :param start: first byte wanted.
+        """
+        headers = {"Range": f"bytes={start}-"} if start else {}
+        # Compressed answers would make sizes and ranges meaningless.
+        headers["Accept-Encoding"] = "identity"
+        with (
+            _unlogged(),
+            httpx.Client(**self._options(), follow_redirects=True) as http,
+            http.stream("GET", url, headers=headers) as response,
+        ):
+            yield response
+
+
+class AsyncMagicHourClient(_BaseClient):
+    """Async client with the same methods; use it as an async context manager, in one event loop."""
+
+    def __init__(self, settings: ClientSettings) -> None:
+        super().__init__(settings)
+        self._http: httpx.AsyncClient | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        if self._http is not None:
+            await self._http.aclose()
+            self._http = None
+
+    async def send(self, call: Call[T], *, patience: float = 0.0) -> T:
+        """Send a call, repeating it in place while that is safe; see the sync client."""
+        began, attempt = time.monotonic(), 0
+        while True:
+            attempt += 1
+            outcome = await self._attempt(call)
+            if not isinstance(outcome, Failure):
+                return outcome
+            await asyncio.sleep(self._delay_or_raise(call, outcome, attempt=attempt, began=began, patience=patience))
+
+    async def _attempt(self, call: Call[T]) -> T | Failure:
+        async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(_unlogged())
+            try:
+                request = self._request(call)
+                if call.content:
+                    request["content"] = _chunks(stack.enter_context(call.content()))
+                http = await self._connected(call, stack)
+                return self._read(call, await http.request(**request))
+            except (httpx.TransportError, httpx.InvalidURL) as error:
+                return self._lost(error)
+
+    async def _connected(self, call: Call[Any], stack: contextlib.AsyncExitStack) -> httpx.AsyncClient:
+        await asyncio.to_thread(_tls)
+        if call.creates:
+            return await stack.enter_async_context(httpx.AsyncClient(**self._options()))
+        if self._http is None:
+            self._http = httpx.AsyncClient(**self._options())
+        return self._http
+
+    async def upload(
+        self, content: Callable[[], IO[bytes]], *, size: int, extension: str, type: Kind = "image"
+    ) -> UploadUrl:
+        """Upload a file, streamed; see the sync client."""
+        target = (await self.send(calls.upload_urls(extension, type), patience=UPLOAD_PATIENCE)).items[0]
+        await self.send(calls.put_file(target.upload_url, content, size), patience=UPLOAD_PATIENCE)
+        return target
+
+
+async def _chunks(stream: IO[bytes]) -> AsyncIterator[bytes]:
+    while chunk := await asyncio.to_thread(stream.read, CHUNK):
+        yield chunk

@@ -1,0 +1,146 @@
+"""From an operator's arguments to a request: types, the table of AI models, ``extra_body``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from airflow_provider_magichour.api import capabilities
+from airflow_provider_magichour.api.schemas import DEPRECATED_FIELDS, ImageToVideoRequest
+from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
+
+# Where an argument of ours stands in the API's body, when the name differs.
+ARGUMENTS = {
+    "assets.image_file_path": "image",
+    "assets.end_image_file_path": "end_image",
+    "style.prompt": "prompt",
+}
+
+
+def image_to_video_request(
+    *,
+    image: Any,
+    end_seconds: Any,
+    end_image: Any = None,
+    model: Any = None,
+    resolution: Any = None,
+    audio: Any = None,
+    prompt: Any = None,
+    name: Any = None,
+    extra_body: Any = None,
+    validate: bool = True,
+) -> ImageToVideoRequest:
+    """Build the request of an image-to-video project; None means "not sent".
+
+    :param image: path or URL of the first frame, as the API takes it.
+    :param end_seconds: length of the clip in seconds.
+    :param end_image: path or URL of the last frame.
+    :param model: name of the AI model.
+    :param resolution: ``480p``, ``720p``, ``1080p`` and so on.
+    :param audio: whether to make audio.
+    :param prompt: what should happen.
+    :param name: label of the project in the library.
+    :param extra_body: further fields of the API, merged deeply; may not contradict the arguments above.
+    :param validate: whether to ask the table of AI models.
+    :raises MagicHourInvalidRequestError: naming the field, its value and what is allowed.
+    """
+    named = {
+        "end_seconds": end_seconds,
+        "assets": {"image_file_path": image, "end_image_file_path": end_image},
+        "model": model,
+        "resolution": resolution,
+        "audio": audio,
+        "style": {"prompt": prompt},
+        "name": name,
+    }
+    body = merge_extra(without_none(named), extra_body)
+    try:
+        request = ImageToVideoRequest.model_validate(body)
+    except ValidationError as error:
+        raise MagicHourInvalidRequestError(_explain(error)) from None
+    if validate and (refused := table_refusal(request)):
+        raise MagicHourInvalidRequestError(
+            f"{refused}. Nothing was sent. "
+            "If Magic Hour has learned it since this table was made, set validate_request=False."
+        )
+    return request
+
+
+def table_refusal(request: ImageToVideoRequest) -> str | None:
+    """Say why the table of AI models refuses a request, or None."""
+    return capabilities.refusal(
+        request.model,
+        end_seconds=request.end_seconds,
+        resolution=request.resolution,
+        audio=request.audio,
+        end_image=request.assets.end_image_file_path is not None,
+    )
+
+
+def deprecation_warnings(extra_body: Mapping[str, Any] | None) -> list[str]:
+    """Name each deprecated field in ``extra_body`` and what replaces it."""
+    present = set(_leaves(extra_body or {}))
+    return [
+        f"extra_body field {path} is deprecated: {advice}"
+        for path, advice in DEPRECATED_FIELDS.items()
+        if path in present
+    ]
+
+
+def without_none(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop None, and the objects that are empty without it."""
+    cleaned = {k: without_none(v) if isinstance(v, Mapping) else v for k, v in value.items()}
+    return {k: v for k, v in cleaned.items() if v is not None and v != {}}
+
+
+def merge_extra(named: dict[str, Any], extra: Any) -> dict[str, Any]:
+    """Merge ``extra_body`` deeply into the named arguments.
+
+    :raises MagicHourInvalidRequestError: when it is no mapping or contradicts a named argument.
+    """
+    if extra is None:
+        return named
+    if not isinstance(extra, Mapping):
+        raise MagicHourInvalidRequestError(
+            f"extra_body={extra!r}: a dict of further fields of the API is needed, such as {{'width': 512}}"
+        )
+    return _merged(named, extra, "")
+
+
+def _merged(named: Mapping[str, Any], extra: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    merged = dict(named)
+    for key, value in extra.items():
+        path = f"{prefix}{key}"
+        ours = merged.get(key)
+        if isinstance(ours, Mapping) and isinstance(value, Mapping):
+            merged[key] = _merged(ours, value, f"{path}.")
+        elif ours is not None and ours != value:
+            raise MagicHourInvalidRequestError(
+                f"extra_body field {path}={value!r} contradicts "
+                f"{ARGUMENTS.get(path, path)}={ours!r}; give it in one place"
+            )
+        else:
+            merged[key] = value
+    return merged
+
+
+def _leaves(value: Mapping[str, Any], prefix: str = "") -> list[str]:
+    paths = []
+    for key, inner in value.items():
+        paths += _leaves(inner, f"{prefix}{key}.") if isinstance(inner, Mapping) else [f"{prefix}{key}"]
+    return paths
+
+
+def _explain(error: ValidationError) -> str:
+    problems = []
+    for detail in error.errors(include_url=False, include_context=False):
+        path = ".".join(str(part) for part in detail["loc"])
+        argument = ARGUMENTS.get(path, path)
+        if detail["type"] == "missing":
+            problems.append(f"{argument} is missing")
+            continue
+        hint = "; to make one clip of each, use .expand()" if isinstance(detail["input"], list | tuple) else ""
+        problems.append(f"{argument}={detail['input']!r}: {detail['msg']}{hint}")
+    return f"{'; '.join(problems)}. Nothing was sent."

@@ -1,0 +1,249 @@
+"""Requests that are sent and replies that are read.
+
+Requests are strict, replies are liberal: the API is beta and changes every few weeks, so a reply may lack
+deprecated fields, carry new ones and use words nobody has seen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, WrapValidator
+from pydantic_core import PydanticCustomError
+
+Kind = Literal["video", "image", "audio"]
+KINDS: tuple[Kind, ...] = ("video", "image", "audio")
+
+COMPLETE = "complete"
+FAILED_STATUSES = frozenset({"error", "canceled"})
+
+# What the vendor documents as the job's own fault (event types page, 2026-08-22): a new project, or a longer
+# wait, cannot heal these. Everything else, known or not, may be tried again.
+INCURABLE_CODES = frozenset({"no_source_face", "content_policy_violation", "file_too_large", "insufficient_credits"})
+
+DEPRECATED_FIELDS: Mapping[str, str] = {
+    "height": "has no effect; the image's orientation and `resolution` decide",
+    "width": "has no effect; the image's orientation and `resolution` decide",
+    "style.high_quality": "use `resolution`: 1080p for true, 720p for false",
+    "style.quality_mode": "use `resolution`: 1080p for studio, 720p for quick",
+}
+
+
+def _strict_number(value: Any, _: Any) -> float | int:
+    """Take a number, or a rendered template that is one; whole numbers become int, as the documentation sends."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise PydanticCustomError("number", "a number is needed, such as 5 or '5'")
+    return int(value) if value == int(value) else value
+
+
+def _strict_bool(value: Any, _: Any) -> bool:
+    """Take true or false, also as a rendered template."""
+    if isinstance(value, str):
+        value = {"true": True, "false": False}.get(value.strip().lower(), value)
+    if not isinstance(value, bool):
+        raise PydanticCustomError("boolean", "true or false is needed")
+    return value
+
+
+def _text(value: Any, _: Any) -> str:
+    if not isinstance(value, str):
+        raise PydanticCustomError("text", "a text is needed")
+    return value
+
+
+def _filled_text(value: Any, handler: Any) -> str:
+    text = _text(value, handler)
+    if not text.strip():
+        raise PydanticCustomError("text", "a text that is not empty is needed")
+    return text
+
+
+Number = Annotated[float | int, WrapValidator(_strict_number)]
+Bool = Annotated[bool, WrapValidator(_strict_bool)]
+Text = Annotated[str, WrapValidator(_text)]
+FilledText = Annotated[str, WrapValidator(_filled_text)]
+PositiveNumber = Annotated[Number, Field(gt=0)]
+
+
+class _Sent(BaseModel):
+    """A part of a request: unknown fields pass, so that a new field of the API needs no release of ours."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class Assets(_Sent):
+    image_file_path: FilledText
+    end_image_file_path: FilledText | None = None
+
+
+class Style(_Sent):
+    prompt: Text | None = None
+    high_quality: Bool | None = None
+    quality_mode: Text | None = None
+
+
+class ImageToVideoRequest(_Sent):
+    """Body of ``POST /v1/image-to-video``: every field of the endpoint's pages of spring 2025 and February 2026."""
+
+    end_seconds: PositiveNumber
+    assets: Assets
+    model: FilledText | None = None
+    resolution: FilledText | None = None
+    audio: Bool | None = None
+    style: Style | None = None
+    name: Text | None = None
+    height: Number | None = None
+    width: Number | None = None
+
+    def body(self) -> dict[str, Any]:
+        """Return the JSON to send; what was not set is not in it."""
+        return self.model_dump(exclude_none=True)
+
+
+T = TypeVar("T")
+
+
+def _none_if_unreadable(value: Any, handler: Any) -> Any:
+    try:
+        return handler(value)
+    except ValueError:
+        return None
+
+
+Lenient = Annotated[T | None, WrapValidator(_none_if_unreadable)]
+"""A field that no decision hangs on: None when it is missing or of an unexpected type."""
+
+
+def _lenient_list(value: Any, handler: Any) -> Any:
+    try:
+        return handler(value if value is not None else ())
+    except ValueError:
+        return ()
+
+
+class _Read(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class CreatedProject(_Read):
+    """Answer of a create. ``credits_charged`` falls back to the deprecated cost in frames, which is the same number."""
+
+    id: str = Field(min_length=1)
+    credits_charged: Lenient[int] = Field(
+        default=None, validation_alias=AliasChoices("credits_charged", "estimated_frame_cost", "frame_cost")
+    )
+
+
+class Download(_Read):
+    url: str = Field(min_length=1)
+    expires_at: Lenient[str] = None
+
+
+class ProjectError(_Read):
+    code: Lenient[str] = None
+    message: Lenient[str] = None
+
+
+class Project(_Read):
+    """A project as the API shows it, with the status words' meaning: nothing else knows those words."""
+
+    id: str = Field(min_length=1)
+    status: str
+    name: Lenient[str] = None
+    type: Lenient[str] = None
+    created_at: Lenient[str] = None
+    width: Lenient[int] = None
+    height: Lenient[int] = None
+    fps: Lenient[float] = None
+    end_seconds: Lenient[float] = None
+    enabled: Lenient[bool] = None
+    credits_charged: Lenient[int] = Field(
+        default=None, validation_alias=AliasChoices("credits_charged", "total_frame_cost")
+    )
+    error: Lenient[ProjectError] = None
+    downloads: Annotated[tuple[Download, ...], WrapValidator(_lenient_list)] = ()
+    download: Lenient[Download] = None
+
+    @property
+    def outputs(self) -> tuple[Download, ...]:
+        """The results to fetch, in the API's order; the deprecated single ``download`` serves where it is alone."""
+        return self.downloads or ((self.download,) if self.download else ())
+
+    @property
+    def is_deleted(self) -> bool:
+        return self.enabled is False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the result can be fetched; complete without downloads is not there yet."""
+        return self.status == COMPLETE and bool(self.outputs)
+
+    @property
+    def is_failed(self) -> bool:
+        return self.status in FAILED_STATUSES
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing more will happen. An unknown status word means: not finished."""
+        return self.is_complete or self.is_failed
+
+    @property
+    def failure_code(self) -> str | None:
+        if self.status == "canceled":
+            return "canceled"
+        return self.error.code if self.error else None
+
+    @property
+    def is_incurable(self) -> bool:
+        code = self.failure_code or ""
+        return code in INCURABLE_CODES or code.startswith("invalid_")
+
+    def result(self, kind: Kind) -> dict[str, Any]:
+        """Return what a waiting task returns: JSON only, the same in every mode."""
+        return {
+            "project_id": self.id,
+            "kind": kind,
+            "status": self.status,
+            "download_urls": [output.url for output in self.outputs],
+            "expires_at": self.outputs[0].expires_at if self.outputs else None,
+            "credits_charged": self.credits_charged,
+            "width": _size(self.width),
+            "height": _size(self.height),
+            "fps": self.fps,
+            "created_at": self.created_at,
+        }
+
+
+def _size(pixels: int | None) -> int | None:
+    """The API says -1 for a size that can be ignored (SDK 0.90.0)."""
+    return None if pixels is None or pixels < 0 else pixels
+
+
+class UploadUrl(_Read):
+    upload_url: str = Field(min_length=1)
+    file_path: str = Field(min_length=1)
+    expires_at: Lenient[str] = None
+
+
+class UploadUrls(_Read):
+    items: tuple[UploadUrl, ...]
+
+
+class Account(_Read):
+    """The account of the API key. The API sends the owner's e-mail too; it is not read."""
+
+    tier: Lenient[str] = None
+    credits: Lenient[int] = None
+
+
+class ApiProblem(_Read):
+    """The API's own error body: ``message`` since ever, ``code`` since September 2026."""
+
+    message: str
+    code: Lenient[str] = None

@@ -1,0 +1,242 @@
+"""When to look at a project again and how a wait ends. Pure: nothing here sleeps, sends or reads a clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from airflow_provider_magichour.api.schemas import Project
+from airflow_provider_magichour.exceptions import (
+    MagicHourApiError,
+    MagicHourError,
+    MagicHourProjectFailedError,
+    MagicHourProjectRejectedError,
+)
+
+LONGEST_PAUSE = 60.0
+"""Seconds: after a longer ``Retry-After`` the project is looked at again nevertheless."""
+
+REFUSAL_PATIENCE = 120.0
+"""Seconds for which the API may refuse looks with the same key (one being rotated) before the wait ends."""
+
+YOUNG = 60.0
+"""Seconds after a submit, or the start of a wait, in which the API's own 404 proves nothing."""
+
+EXPECTED_RENDER = 74.0
+"""Seconds: the vendor's median for image-to-video, 30 days to 2026-07-20 (processing times page)."""
+
+FIRST_LOOK = 0.3
+"""Share of the expected render time before which hardly any project is finished."""
+
+LOOK_INTERVAL = 5.0
+"""Seconds between looks at a video: the vendor's advice (development and testing page, 2026-08-22)."""
+
+End = Literal["finished", "timeout", "unreachable"]
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What a wait for one project knows.
+
+    :param started_at: when the wait began, in seconds since the epoch.
+    :param deadline: when it ends at the latest, in seconds since the epoch.
+    :param interval: seconds between looks; None for the schedule that starts with the expected render time.
+    :param status: the status word seen last.
+    :param credits_charged: seen last.
+    :param trouble: the trouble logged last, so that it is logged once.
+    :param refused_since: when the API began to refuse looks, in seconds since the epoch.
+    :param refused_key: digest of the key that it refuses.
+    """
+
+    project_id: str
+    started_at: float
+    deadline: float
+    interval: float | None = None
+    status: str | None = None
+    credits_charged: int | None = None
+    trouble: str | None = None
+    refused_since: float | None = None
+    refused_key: str | None = None
+
+    def first_delay(self, now: float) -> float:
+        """Return the seconds until the first look of a wait that begins, or goes on after a restart, at ``now``."""
+        if self.interval is not None:
+            return self._until_deadline(self.interval, now)
+        quiet = FIRST_LOOK * EXPECTED_RENDER - (now - self.started_at)
+        # A clock that was set back must not lengthen the silence.
+        return self._until_deadline(min(max(quiet, 0.0), FIRST_LOOK * EXPECTED_RENDER), now)
+
+    def next_delay(self, now: float, at_least: float = 0.0) -> float:
+        """Return the seconds until the next look; the last one falls on the deadline."""
+        wanted = LOOK_INTERVAL if self.interval is None else self.interval
+        return self._until_deadline(max(wanted, at_least), now)
+
+    def _until_deadline(self, wanted: float, now: float) -> float:
+        return max(0.0, min(wanted, self.deadline - now))
+
+
+@dataclass(frozen=True)
+class Step:
+    """What to do after a look: ``end`` says how the wait is over, or ``delay`` when to look again.
+
+    :param watch: what the wait knows from now on.
+    :param end: ``finished`` (``project`` says how), ``timeout``, ``unreachable`` (``error`` says why), or None.
+    :param delay: seconds until the next look, while ``end`` is None.
+    :param note: a line to log, or None when nothing changed.
+    """
+
+    watch: Watch
+    end: End | None = None
+    delay: float = 0.0
+    project: Project | None = None
+    error: MagicHourApiError | None = None
+    note: str | None = None
+
+
+def next_step(watch: Watch, seen: Project | MagicHourApiError, now: float, *, key: str = "") -> Step:
+    """Decide what a wait does after one look: the one decision behind poke, sync wait and trigger.
+
+    :param seen: the project, or the error of the look.
+    :param now: seconds since the epoch.
+    :param key: digest of the API key that was used.
+    """
+    step = _after_project(watch, seen, now) if isinstance(seen, Project) else _after_error(watch, seen, now, key)
+    if step.end is None and now >= watch.deadline:
+        return replace(step, end="timeout")
+    return step
+
+
+def _after_project(watch: Watch, project: Project, now: float) -> Step:
+    note = None
+    if project.status != watch.status:
+        note = f"Magic Hour project {project.id} is {project.status} after {now - watch.started_at:.0f} s"
+    watch = replace(
+        watch,
+        status=project.status,
+        credits_charged=project.credits_charged,
+        trouble=None,
+        refused_since=None,
+        refused_key=None,
+    )
+    if project.is_deleted:
+        gone = MagicHourApiError(
+            f"Magic Hour project {project.id} was deleted; its result is gone", status_code=404, from_api=True
+        )
+        return Step(watch, end="unreachable", project=project, error=gone, note=note)
+    if project.is_finished:
+        return Step(watch, end="finished", project=project, note=note)
+    return Step(watch, delay=watch.next_delay(now), project=project, note=note)
+
+
+def _after_error(watch: Watch, error: MagicHourApiError, now: float, key: str) -> Step:
+    if error.status_code == 404 and error.from_api and now - watch.started_at > YOUNG:
+        return Step(watch, end="unreachable", error=error)
+    since, refused_key = None, None
+    if _is_refusal(error):
+        same = watch.refused_since is not None and watch.refused_key == key
+        since, refused_key = (watch.refused_since if same else now), key
+    note = None if str(error) == watch.trouble else f"{error}. Looking again until the deadline"
+    watch = replace(watch, trouble=str(error), refused_since=since, refused_key=refused_key)
+    if since is not None and now - since >= REFUSAL_PATIENCE:
+        return Step(watch, end="unreachable", error=error, note=note)
+    pause = min(error.retry_after or 0.0, LONGEST_PAUSE)
+    return Step(watch, delay=watch.next_delay(now, pause), error=error, note=note)
+
+
+def _is_refusal(error: MagicHourApiError) -> bool:
+    """Whether the API itself refuses the look; a gateway's page of the same status is transient trouble."""
+    status = error.status_code or 0
+    return 400 <= status < 500 and status not in (404, 408, 429) and error.from_api
+
+
+def deadline(now: float, timeout: float, *, task_started: float | None, execution_timeout: float | None) -> float:
+    """Return when a try's wait ends, in seconds since the epoch.
+
+    Airflow does not count ``execution_timeout`` while a task is deferred (3.3.2), so it is counted here.
+
+    :param now: when this try's wait begins, in seconds since the epoch.
+    :param timeout: seconds.
+    :param task_started: when the try began, in seconds since the epoch.
+    :param execution_timeout: seconds, or None.
+    """
+    end = now + timeout
+    if task_started is not None and execution_timeout is not None:
+        end = min(end, task_started + execution_timeout)
+    return end
+
+
+class WaitEvent(BaseModel):
+    """What a trigger tells the worker: no URL, as Airflow logs and stores it."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    project_id: str
+    end: End
+    status: str | None = None
+    code: str | None = None
+    message: str | None = None
+    status_code: int | None = None
+    credits_charged: int | None = None
+    seconds: float = 0.0
+
+
+def event_of(step: Step, now: float) -> dict[str, Any]:
+    """Return the event of a wait that is over."""
+    error, project = step.error, step.project
+    event = WaitEvent(
+        project_id=step.watch.project_id,
+        end=step.end or "timeout",
+        status=step.watch.status,
+        code=error.code if error else project.failure_code if project else None,
+        message=str(error) if error else None,
+        status_code=error.status_code if error else None,
+        credits_charged=step.watch.credits_charged,
+        seconds=round(now - step.watch.started_at, 1),
+    )
+    return event.model_dump(mode="json")
+
+
+def read_event(event: Mapping[str, Any] | None) -> WaitEvent:
+    """Read an event on the worker.
+
+    :raises MagicHourError: when it is none of ours; a retry waits again for the same project.
+    """
+    try:
+        return WaitEvent.model_validate(event)
+    except ValidationError:
+        raise MagicHourError(
+            "The trigger's event cannot be read; do triggerer and workers run the same version of "
+            "airflow-provider-magichour? A retry waits for the same project again."
+        ) from None
+
+
+def timeout_message(watch: WaitEvent | Watch, seconds: float) -> str:
+    """Say that a wait is over and its project is not."""
+    cost = "an unknown number of" if watch.credits_charged is None else watch.credits_charged
+    return (
+        f"Magic Hour project {watch.project_id} was not finished after {seconds:.0f} s "
+        f"(last seen as {watch.status or 'nothing'}). The project goes on and costs {cost} credits; "
+        f"a retry or a clear of this task waits for it again."
+    )
+
+
+def project_failure(project: Project, *, resubmits: bool) -> MagicHourProjectFailedError:
+    """Return the error of a project that ended as error or canceled.
+
+    :param resubmits: whether a retry of the task submits a new project; waiting again heals nothing.
+    """
+    detail = f" ({project.failure_code or 'no code'}: {project.error.message})" if project.error else ""
+    text = f"Magic Hour project {project.id} ended as {project.status}{detail}; its credits are refunded."
+    if not resubmits:
+        return MagicHourProjectRejectedError(
+            f"{text} Clear the task that submitted it to make a new one.", code=project.failure_code
+        )
+    if project.is_incurable:
+        return MagicHourProjectRejectedError(
+            f"{text} Another try would fail likewise: change the request, then clear this task.",
+            code=project.failure_code,
+        )
+    return MagicHourProjectFailedError(f"{text} A retry of this task submits a new project.", code=project.failure_code)

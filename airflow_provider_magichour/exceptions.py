@@ -1,0 +1,89 @@
+"""The errors of this provider.
+
+::
+
+    MagicHourError (AirflowException)
+    ├── MagicHourApiError                    the API, or the way to it, failed
+    │   └── MagicHourRejectedError       !   it refused a create for good
+    ├── MagicHourStorageError                reading an input or writing a result failed
+    ├── MagicHourInvalidRequestError     !   refused before sending
+    ├── MagicHourUnsureSubmissionError   !   a create was sent and its answer is not known
+    ├── MagicHourProjectFailedError          the project ended as error or canceled
+    │   └── MagicHourProjectRejectedError !  in a way that a new project cannot heal
+    └── MagicHourTimeoutError                the operator's deadline
+
+Those marked ``!`` are AirflowFailException too: Airflow does not retry them.
+"""
+
+from __future__ import annotations
+
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+
+
+class MagicHourError(AirflowException):
+    """Root of every error that this provider raises."""
+
+
+class MagicHourApiError(MagicHourError):
+    """The API, or the way to it, failed.
+
+    :param message: what happened and what to do next.
+    :param status_code: HTTP status, or None when no answer came (network, timeout).
+    :param code: the API's machine code, if its answer had one.
+    :param retry_after: seconds the API asked to wait, if it did.
+    :param from_api: whether the answer was the API's own JSON, not a gateway's page.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int | None = None,
+        code: str | None = None,
+        retry_after: float | None = None,
+        from_api: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        # Airflow's base declares an HTTPStatus of its own REST API under this name.
+        self.status_code = status_code  # type: ignore[assignment]
+        self.code = code
+        self.retry_after = retry_after
+        self.from_api = from_api
+
+
+class MagicHourRejectedError(MagicHourApiError, AirflowFailException):
+    """The API refused a create in a way that repeating cannot cure; nothing was made or charged."""
+
+
+class MagicHourStorageError(MagicHourError):
+    """Reading an input from, or writing a result to, the user's storage failed."""
+
+
+class MagicHourInvalidRequestError(MagicHourError, AirflowFailException):
+    """Refused before anything was sent; the message names field, value and what is allowed."""
+
+
+class MagicHourUnsureSubmissionError(MagicHourError, AirflowFailException):
+    """A create was sent and its answer is not known: a project may exist and cost credits."""
+
+
+class MagicHourProjectFailedError(MagicHourError):
+    """The project ended as ``error`` or ``canceled``; Magic Hour refunds its credits.
+
+    :param message: what happened, to which project, and what to do next.
+    :param code: the API's error code, ``canceled`` for a canceled project.
+    """
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+
+class MagicHourProjectRejectedError(MagicHourProjectFailedError, AirflowFailException):
+    """The project failed in a way that submitting it again, or waiting again, cannot heal."""
+
+
+class MagicHourTimeoutError(MagicHourError):
+    """The operator's deadline passed; the project goes on and a retry reattaches to it."""
