@@ -1,0 +1,155 @@
+"""Fetch a project's results."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import IO
+
+import httpx
+
+from airflow_provider_magichour.api.calls import checked_kind, checked_project_id
+from airflow_provider_magichour.api.client import MagicHourClient
+from airflow_provider_magichour.api.schemas import Kind, Project
+from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourStorageError
+from airflow_provider_magichour.hooks import MagicHourHook
+from airflow_provider_magichour.storage import AnyPath, destination_paths, size_of, uri_of, write_atomically
+
+log = logging.getLogger(__name__)
+
+CUTS = 10
+"""Interruptions of one file that are mended in place before the task fails."""
+
+CHUNK = 1 << 18
+
+
+@dataclass
+class Download:
+    """One project's results on their way into the user's storage.
+
+    :param hook: way to the API.
+    :param project_id: id that the submit returned.
+    :param kind: ``video``, ``image`` or ``audio``.
+    :param destination: folder or file.
+    :param conn_id: id of the connection of that storage.
+    :param overwrite: write over a file that is there.
+    """
+
+    hook: MagicHourHook
+    project_id: str
+    kind: str
+    destination: str
+    conn_id: str | None
+    overwrite: bool
+
+    def run(self) -> list[str]:
+        """Fetch every result and return where they are, in the API's order."""
+        kind, project_id = checked_kind(self.kind), checked_project_id(self.project_id)
+        project = self._complete(kind)
+        urls = [output.url for output in project.outputs]
+        paths = destination_paths(self.destination, self.conn_id, project_id=project_id, kind=kind, urls=urls)
+        with self.hook.client() as client:
+            for index, path in enumerate(paths):
+                self._fetch(client, kind, urls[index], index, path)
+        return [uri_of(path) for path in paths]
+
+    def _complete(self, kind: Kind) -> Project:
+        project = self.hook.get_project(self.project_id, kind)
+        if project.is_deleted or not project.is_complete:
+            state = "deleted" if project.is_deleted else project.status
+            raise MagicHourApiError(
+                f"Magic Hour project {project.id} is {state}: there is nothing to download. "
+                "Let a MagicHourProjectSensor wait for it first."
+            )
+        return project
+
+    def _fetch(self, client: MagicHourClient, kind: Kind, url: str, index: int, path: AnyPath) -> None:
+        began = time.monotonic()
+        transfer = Transfer(client, url, lambda: self._complete(kind).outputs[index].url)
+        there = size_of(path)
+        if there is not None and not self.overwrite:
+            if self.project_id in path.name and there == transfer.size():
+                log.info("%s is there already, in full", path)
+                return
+            if self.project_id not in path.name:
+                raise MagicHourStorageError(
+                    f"{path} is there already and may be another project's. Set overwrite=True, or name a "
+                    f"destination that ends in / to have files named after projects. Project {self.project_id} "
+                    "is still there to download."
+                )
+        written = write_atomically(path, transfer.copy_to)
+        log.info("Downloaded %s: %d bytes in %.1f s", path, written, time.monotonic() - began)
+
+
+class Transfer:
+    """One file's way from a signed URL, over cuts and an expired URL.
+
+    :param client: opens the URL.
+    :param url: signed URL.
+    :param fresh_url: asks the API for a new one.
+    """
+
+    def __init__(self, client: MagicHourClient, url: str, fresh_url: Callable[[], str]) -> None:
+        self._client = client
+        self._url = url
+        self._fresh_url = fresh_url
+        self._done = 0
+        self._total: int | None = None
+
+    def size(self) -> int | None:
+        """Return the size in bytes that the store tells, or None."""
+        try:
+            with self._client.stream(self._url) as response:
+                return _total(response, 0) if response.status_code == 200 else None
+        except httpx.TransportError:
+            return None
+
+    def copy_to(self, stream: IO[bytes]) -> int:
+        """Write the whole file and return its size.
+
+        :raises MagicHourApiError: when it cannot be had in full.
+        """
+        trouble = ""
+        for attempt in range(CUTS + 1):
+            if attempt:
+                log.warning("Download interrupted after %d bytes (%s), going on", self._done, trouble)
+            try:
+                self._read_on(stream)
+            except httpx.TransportError as error:
+                trouble = type(error).__name__
+                continue
+            except _Expired as error:
+                trouble = str(error)
+                self._url = self._fresh_url()
+                continue
+            if self._total is None or self._done == self._total:
+                return self._done
+            trouble = f"{self._done} of {self._total} bytes"
+        raise MagicHourApiError(f"The download broke off {CUTS + 1} times, last: {trouble}; a retry starts again")
+
+    def _read_on(self, stream: IO[bytes]) -> None:
+        with self._client.stream(self._url, start=self._done) as response:
+            if response.status_code in (403, 404, 410):
+                raise _Expired(f"HTTP {response.status_code}, the download URL has expired")
+            if response.status_code not in (200, 206):
+                raise httpx.RemoteProtocolError(f"HTTP {response.status_code}")
+            if response.status_code == 200:
+                # The store has no ranges: the file starts again.
+                stream.seek(0)
+                stream.truncate()
+                self._done = 0
+            self._total = _total(response, self._done)
+            for chunk in response.iter_raw(CHUNK):
+                stream.write(chunk)
+                self._done += len(chunk)
+
+
+class _Expired(Exception):
+    pass
+
+
+def _total(response: httpx.Response, start: int) -> int | None:
+    length = response.headers.get("content-length")
+    return start + int(length) if length and length.isdigit() else None

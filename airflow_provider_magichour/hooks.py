@@ -1,0 +1,332 @@
+"""From an Airflow connection to Magic Hour's API."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, Connection
+
+from airflow_provider_magichour.api import calls
+from airflow_provider_magichour.api.client import (
+    DEFAULT_BASE_URL,
+    AsyncMagicHourClient,
+    ClientSettings,
+    MagicHourClient,
+)
+from airflow_provider_magichour.api.pacing import CREATE_PATIENCE
+from airflow_provider_magichour.api.schemas import (
+    Account,
+    CreatedProject,
+    ImageToVideoRequest,
+    Kind,
+    Project,
+    UploadUrl,
+)
+from airflow_provider_magichour.api.waiting import Step, Watch, next_step
+from airflow_provider_magichour.exceptions import (
+    MagicHourApiError,
+    MagicHourError,
+    MagicHourInvalidRequestError,
+)
+
+READ_PATIENCE = 60.0
+"""Seconds in which a read or a delete may be repeated in place."""
+
+
+class MagicHourHook(BaseHook):
+    """Talk to Magic Hour with the key of an Airflow connection.
+
+    The connection's type is ``magichour``: ``password`` is the API key, ``host`` the base URL (empty: the real API).
+    Extras: ``request_timeout`` (seconds, 30), ``requests_per_second`` (20), ``max_connections`` (8).
+
+    :param magichour_conn_id: id of the connection.
+    """
+
+    conn_name_attr = "magichour_conn_id"
+    default_conn_name = "magichour_default"
+    conn_type = "magichour"
+    hook_name = "Magic Hour"
+
+    def __init__(self, magichour_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.magichour_conn_id = magichour_conn_id
+        self._watching: MagicHourClient | None = None
+        self._async_watching: AsyncMagicHourClient | None = None
+
+    def settings(self) -> ClientSettings:
+        """Resolve the connection.
+
+        :raises MagicHourInvalidRequestError: when it is missing, has no API key, or a value of it cannot be used.
+        """
+        with _explained(self.magichour_conn_id):
+            connection = self.get_connection(self.magichour_conn_id)
+        return settings_from(connection, connection.extra_dejson, self.magichour_conn_id)
+
+    async def async_settings(self) -> ClientSettings:
+        """Resolve the connection without blocking the event loop; see :meth:`settings`."""
+        from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+
+        with _explained(self.magichour_conn_id):
+            connection = await get_async_connection(self.magichour_conn_id, hook=self)
+        return settings_from(connection, await get_async_extra_dejson(connection), self.magichour_conn_id)
+
+    def client(self) -> MagicHourClient:
+        """Return a client; use it in ``with``."""
+        return MagicHourClient(self.settings())
+
+    @contextlib.asynccontextmanager
+    async def async_client(self) -> AsyncIterator[AsyncMagicHourClient]:
+        """Open an async client: ``async with hook.async_client() as client``."""
+        async with AsyncMagicHourClient(await self.async_settings()) as client:
+            yield client
+
+    def create_image_to_video(
+        self, request: ImageToVideoRequest, *, before_attempt: Callable[[], None] | None = None
+    ) -> CreatedProject:
+        """Submit an image-to-video project, which costs credits.
+
+        Repeated in place for at most 120 s, and only where it is sure that nothing was made.
+
+        :param request: what to make.
+        :param before_attempt: called before each attempt; what it raises ends the call, with nothing sent.
+        :raises MagicHourRejectedError: refused for good.
+        :raises MagicHourUnsureSubmissionError: sent, and its answer is not known.
+        :raises MagicHourApiError: nothing was made.
+        """
+        with self.client() as client:
+            return client.send(
+                calls.create_image_to_video(request), patience=CREATE_PATIENCE, before_attempt=before_attempt
+            )
+
+    def get_project(self, project_id: str, kind: Kind = "video", *, patience: float = READ_PATIENCE) -> Project:
+        """Return a project as the API shows it now.
+
+        :param project_id: id that the submit returned.
+        :param kind: ``video``, ``image`` or ``audio``.
+        :param patience: seconds in which the read may be repeated; 0 for one attempt.
+        :raises MagicHourApiError: when the API, or the way to it, failed for that long.
+        """
+        call = calls.get_project(project_id, kind)
+        with self.client() as client:
+            return client.send(call, patience=patience)
+
+    def delete_project(self, project_id: str, kind: Kind = "video") -> None:
+        """Delete a project's result for good. This is no cancel: credits stay spent.
+
+        :param project_id: id that the submit returned.
+        :param kind: ``video``, ``image`` or ``audio``.
+        :raises MagicHourApiError: when the API, or the way to it, failed for a minute.
+        """
+        call = calls.delete_project(project_id, kind)
+        with self.client() as client:
+            client.send(call, patience=READ_PATIENCE)
+
+    def get_account(self) -> Account:
+        """Return tier and credits of the key's account; costs nothing.
+
+        :raises MagicHourApiError: when the API, or the way to it, failed.
+        """
+        with self.client() as client:
+            return client.send(calls.get_account())
+
+    def upload(
+        self,
+        content: Path | str | Callable[[], IO[bytes]],
+        *,
+        size: int | None = None,
+        extension: str | None = None,
+    ) -> UploadUrl:
+        """Upload an image, streamed; Magic Hour keeps it for 7 days.
+
+        :param content: local path, or what opens the image as a binary stream (then with ``size`` and ``extension``).
+        :param size: bytes.
+        :param extension: such as ``png``.
+        :return: its ``file_path`` goes into a request.
+        :raises MagicHourApiError: when the API, or the way to it, failed.
+        """
+        if isinstance(content, Path | str):
+            path = Path(content)
+            size = path.stat().st_size if size is None else size
+            extension = extension or path.suffix.lstrip(".").lower()
+            opener: Callable[[], IO[bytes]] = lambda: path.open("rb")  # noqa: E731 -- one of two sources
+        else:
+            opener = content
+        if size is None or not extension:
+            raise MagicHourInvalidRequestError("upload needs size and extension where the content is no path")
+        with self.client() as client:
+            return client.upload(opener, size=size, extension=extension)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask for the account, which costs nothing, and say plan and credits or what is wrong."""
+        try:
+            account = self.get_account()
+        except MagicHourError as error:
+            return False, str(error)
+        return True, f"Connected to Magic Hour: plan {account.tier}, {account.credits} credits"
+
+    def observe(self, watch: Watch, kind: Kind) -> Step:
+        """Look once at a project that is waited for, decide, and log what changed; the API's trouble never raises.
+
+        Keeps a connection open between looks. After a refused key the Airflow connection is resolved anew.
+
+        :param watch: what the wait knows so far.
+        :param kind: ``video``, ``image`` or ``audio``.
+        """
+        call = calls.get_project(watch.project_id, kind)
+        try:
+            client = self._watching = self._watching or self.client()
+        except Exception as error:
+            return self._decided(watch, _unresolved(self.magichour_conn_id, error), "")
+        try:
+            seen: Project | MagicHourApiError = client.send(call)
+        except MagicHourApiError as error:
+            seen = error
+            if error.status_code == 401:
+                self.close()
+        return self._decided(watch, seen, client.settings.key_digest)
+
+    def close(self) -> None:
+        """Close what :meth:`observe` keeps open."""
+        if self._watching is not None:
+            self._watching.close()
+            self._watching = None
+
+    async def async_observe(self, watch: Watch, kind: Kind) -> Step:
+        """Look once, without blocking the event loop; see :meth:`observe`."""
+        call = calls.get_project(watch.project_id, kind)
+        try:
+            if self._async_watching is None:
+                self._async_watching = AsyncMagicHourClient(await self.async_settings())
+            client = self._async_watching
+        except Exception as error:
+            return self._decided(watch, _unresolved(self.magichour_conn_id, error), "")
+        try:
+            seen: Project | MagicHourApiError = await client.send(call)
+        except MagicHourApiError as error:
+            seen = error
+            if error.status_code == 401:
+                await self.aclose()
+        return self._decided(watch, seen, client.settings.key_digest)
+
+    async def aclose(self) -> None:
+        """Close what :meth:`async_observe` keeps open."""
+        if self._async_watching is not None:
+            await self._async_watching.aclose()
+            self._async_watching = None
+
+    def _decided(self, watch: Watch, seen: Project | MagicHourApiError, key: str) -> Step:
+        step = next_step(watch, seen, time.time(), key=key)
+        if step.note:
+            (self.log.warning if step.error else self.log.info)("%s", step.note)
+        return step
+
+    def wait_for_project(self, watch: Watch, kind: Kind) -> Step:
+        """Look at a project until it is finished or the wait is over. Holds the worker.
+
+        :param watch: what the wait knows so far.
+        :param kind: ``video``, ``image`` or ``audio``.
+        """
+        time.sleep(watch.first_delay(time.time()))
+        step = self.observe(watch, kind)
+        while step.end is None:
+            time.sleep(step.delay)
+            step = self.observe(step.watch, kind)
+        self.close()
+        return step
+
+    def outlast_refusal(self, step: Step, kind: Kind) -> Step:
+        """Look on while the API refuses the key, for at most two minutes. Holds the worker.
+
+        :param step: of the look before.
+        :param kind: ``video``, ``image`` or ``audio``.
+        """
+        while step.end is None and step.watch.refused_since is not None:
+            time.sleep(step.delay)
+            step = self.observe(step.watch, kind)
+        return step
+
+
+def _unresolved(conn_id: str, error: Exception) -> MagicHourApiError:
+    """Return the error of a look whose connection cannot be resolved: it may be on its way back, so it ends no wait."""
+    return MagicHourApiError(f"Connection {conn_id!r} could not be resolved: {error}")
+
+
+@contextlib.contextmanager
+def _explained(conn_id: str) -> Any:
+    try:
+        yield
+    except AirflowNotFoundException:
+        raise MagicHourInvalidRequestError(
+            f"Airflow has no connection {conn_id!r}. Add one of type Magic Hour (magichour) with the API key as "
+            f"password; get a key at {calls.KEY_PAGE}"
+        ) from None
+
+
+def settings_from(connection: Connection, extra: Mapping[str, Any], conn_id: str) -> ClientSettings:
+    """Return the settings that a connection holds.
+
+    :param connection: the resolved connection.
+    :param extra: its extra, decoded.
+    :param conn_id: its id, for messages.
+    :raises MagicHourInvalidRequestError: naming the field, its value and what is allowed; never the key.
+    """
+    key = (connection.password or "").strip()
+    if not key:
+        raise MagicHourInvalidRequestError(
+            f"Connection {conn_id!r} has no API key: set its password; get a key at {calls.KEY_PAGE}"
+        )
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise MagicHourInvalidRequestError(
+            f"The API key of connection {conn_id!r} holds characters that no key has (spaces, line breaks or "
+            "letters beyond ASCII): set its password anew, the key alone"
+        )
+    defaults = ClientSettings(api_key="")
+    return ClientSettings(
+        api_key=key,
+        base_url=_base_url(connection, conn_id),
+        request_timeout=_positive(extra, "request_timeout", defaults.request_timeout, conn_id),
+        requests_per_second=_positive(extra, "requests_per_second", defaults.requests_per_second, conn_id),
+        max_connections=math.ceil(_positive(extra, "max_connections", defaults.max_connections, conn_id)),
+        source=f"connection {conn_id!r}",
+    )
+
+
+def _base_url(connection: Connection, conn_id: str) -> str:
+    """Read the host with or without scheme; a connection given as a URI carries scheme and port apart."""
+    host = (connection.host or "").strip().rstrip("/")
+    if not host:
+        return DEFAULT_BASE_URL
+    url = host if "://" in host else f"{connection.schema or 'https'}://{host}"
+    if not url.startswith(("https://", "http://")):
+        raise MagicHourInvalidRequestError(
+            f"Host {host!r} of connection {conn_id!r}: a base URL with http or https is needed, "
+            f"such as {DEFAULT_BASE_URL}; leave it empty for the real API"
+        )
+    has_port = ":" in url.split("://", 1)[1].split("/", 1)[0].rsplit("]", 1)[-1]
+    if connection.port and not has_port:
+        scheme, rest = url.split("://", 1)
+        authority, _, path = rest.partition("/")
+        url = f"{scheme}://{authority}:{connection.port}" + (f"/{path}" if path else "")
+    return url
+
+
+def _positive(extra: Mapping[str, Any], name: str, default: float, conn_id: str) -> float:
+    """Read a number of the extra, also as text: a connection given as a URI has texts only."""
+    value = extra.get(name)
+    if value is None or value == "":
+        return default
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if isinstance(value, bool) or not 0 < number < math.inf:
+        raise MagicHourInvalidRequestError(
+            f"Extra {name}={value!r} of connection {conn_id!r}: a number above 0 is needed; "
+            f"leave it out for {default:g}"
+        )
+    return number

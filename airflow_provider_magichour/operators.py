@@ -1,0 +1,319 @@
+"""Submit image-to-video projects, and fetch results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow.providers.common.compat.sdk import BaseOperator, conf
+
+from airflow_provider_magichour.project_wait import ProjectWait
+from airflow_provider_magichour.templating import ProjectIdField, seconds
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_magichour.api.schemas import ImageToVideoRequest, Project
+    from airflow_provider_magichour.journal import Journal
+    from airflow_provider_magichour.storage import Source
+    from airflow_provider_magichour.submitting import Submitted
+
+
+class MagicHourImageToVideoOperator(ProjectWait):
+    """Submit an image-to-video project to Magic Hour, which costs credits, once.
+
+    A local image or one in object storage is uploaded first. On Airflow 3.3 what was submitted is remembered in the
+    task state store, so that a retry, a crash or a clear finds the project instead of paying for another. Returns
+    the project id, or with ``wait_for_completion`` the finished project as a dict; pushes ``project_id`` and
+    ``credits_charged`` as soon as the API has answered. Killing the task leaves the project running and paid: the
+    API has no cancel.
+
+    None means "not sent". Numbers and booleans may be texts, as templates render them.
+
+    :param image: first frame: URL, Magic Hour path (``api-assets/...``), local path or object storage URI. (templated)
+    :param end_seconds: length of the clip in seconds; what is possible depends on ``model``. (templated)
+    :param end_image: last frame, like ``image``. (templated)
+    :param model: AI model, such as ``kling-3.0``; the API's default may change. (templated)
+    :param resolution: such as ``480p``, ``720p``, ``1080p``. (templated)
+    :param audio: whether to make audio. (templated)
+    :param prompt: what should happen. (templated)
+    :param name: the project's name in Magic Hour's library; by default dag, task, run and four random characters.
+        (templated)
+    :param magichour_conn_id: id of the Magic Hour connection. (templated)
+    :param conn_id: id of the connection of the storage that images are read from. (templated)
+    :param extra_body: further fields of the API, merged deeply; may not contradict the others. (templated)
+    :param wait_for_completion: wait until the clip is finished.
+    :param deferrable: wait in the triggerer, without a worker.
+    :param poll_interval: seconds between looks; by default none before 0.3 of the usual render time, then 5.
+        (templated)
+    :param timeout: seconds (or ``timedelta``) that a try waits. (templated)
+    :param durable: remember the submission; False submits at each try.
+    :param on_unsure_submission: when it is not known whether a project was made: ``fail``, or ``resubmit``, which
+        may pay twice.
+    :param validate_request: refuse what the AI model is known not to do.
+    :raises MagicHourInvalidRequestError: before anything is sent.
+    :raises MagicHourRejectedError: the API refused the request.
+    :raises MagicHourUnsureSubmissionError: a project may exist; the message says what to do.
+    :raises MagicHourProjectFailedError: it was waited for and ended as error or canceled.
+    :raises MagicHourTimeoutError: it was waited for in vain; a retry waits for the same project.
+    """
+
+    template_fields: Sequence[str] = (
+        "image",
+        "end_image",
+        "end_seconds",
+        "model",
+        "resolution",
+        "audio",
+        "prompt",
+        "name",
+        "magichour_conn_id",
+        "conn_id",
+        "extra_body",
+        "poll_interval",
+        "timeout",
+    )
+    template_fields_renderers = {"extra_body": "json", "prompt": "md"}  # noqa: RUF012 -- Airflow's declaration
+    ui_color = "#e8e1fa"
+
+    def __init__(
+        self,
+        *,
+        image: str,
+        end_seconds: float | str,
+        end_image: str | None = None,
+        model: str | None = None,
+        resolution: str | None = None,
+        audio: bool | str | None = None,
+        prompt: str | None = None,
+        name: str | None = None,
+        magichour_conn_id: str = "magichour_default",
+        conn_id: str | None = None,
+        extra_body: dict[str, Any] | None = None,
+        wait_for_completion: bool = False,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: float | None = None,
+        timeout: float | timedelta = 3600,
+        durable: bool = True,
+        on_unsure_submission: Literal["fail", "resubmit"] = "fail",
+        validate_request: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.image = image
+        self.end_seconds = end_seconds
+        self.end_image = end_image
+        self.model = model
+        self.resolution = resolution
+        self.audio = audio
+        self.prompt = prompt
+        self.name = name
+        self.magichour_conn_id = magichour_conn_id
+        self.conn_id = conn_id
+        self.extra_body = extra_body
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable
+        self.poll_interval = poll_interval
+        self.timeout = timeout
+        self.durable = durable
+        self.on_unsure_submission = on_unsure_submission
+        self.validate_request = validate_request
+        self._project_id: str | None = None
+
+    def execute(self, context: Context) -> Any:
+        """Submit, or find what an earlier run of this task submitted; then wait, if asked to."""
+        request, sources = self._prepare(context)
+        submitted = self._submit(context, request, sources)
+        self._project_id = submitted.project_id
+        self._push(context, submitted.project_id, submitted.credits_charged)
+        if not self.wait_for_completion:
+            self._returned(context, submitted.project_id)
+            return submitted.project_id
+        if submitted.project and submitted.project.is_finished:
+            return self.conclude(context, submitted.project)
+        return self._wait(context, submitted)
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Return the project that the trigger has waited for."""
+        return self.end_from_event(context, event, "video")
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Say what becomes of the project also where Airflow itself ends the deferral."""
+        from airflow.sdk.exceptions import TaskDeferralTimeout
+
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except TaskDeferralTimeout:
+            raise self.timed_out(
+                "Airflow ended the wait for this task's Magic Hour project, which goes on and costs its credits; "
+                "is a triggerer running? A retry waits for it again."
+            ) from None
+
+    def on_kill(self) -> None:
+        """Say that the project goes on: the API has no cancel, and deleting a project is none."""
+        if self._project_id:
+            self.log.warning(
+                "Killed; Magic Hour project %s goes on and costs its credits. A retry or a clear of this task "
+                "finds it again.",
+                self._project_id,
+            )
+
+    def conclude(self, context: Context, project: Project) -> dict[str, Any]:
+        """Return the finished project; one that failed raises, and a retry submits anew where that can help."""
+        from airflow_provider_magichour.api.waiting import project_failure
+
+        self._push(context, project.id, project.credits_charged)
+        if project.is_failed:
+            raise project_failure(project, resubmits=True)
+        self._returned(context, project.id)
+        return self.result(context, project, "video")
+
+    def timed_out(self, message: str) -> Exception:
+        """Return a retryable error: the retry waits for the same project."""
+        from airflow_provider_magichour.exceptions import MagicHourTimeoutError
+
+        return MagicHourTimeoutError(message)
+
+    def _prepare(self, context: Context) -> tuple[ImageToVideoRequest, dict[str, Source]]:
+        """Check all that can be known before anything is sent."""
+        from airflow_provider_magichour.api.requests import deprecation_warnings, image_to_video_request
+        from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
+        from airflow_provider_magichour.storage import source_of
+        from airflow_provider_magichour.submitting import default_name
+
+        if self.on_unsure_submission not in ("fail", "resubmit"):
+            raise MagicHourInvalidRequestError(
+                f"on_unsure_submission={self.on_unsure_submission!r}: 'fail' or 'resubmit' is needed"
+            )
+        self._timeout = seconds("timeout", self.timeout)
+        self._interval = None if self.poll_interval is None else seconds("poll_interval", self.poll_interval)
+        request = image_to_video_request(
+            image=self.image,
+            end_seconds=self.end_seconds,
+            end_image=self.end_image,
+            model=self.model,
+            resolution=self.resolution,
+            audio=self.audio,
+            prompt=self.prompt,
+            name=default_name(context["ti"]) if self.name is None else self.name,
+            extra_body=self.extra_body,
+            validate=self.validate_request,
+        )
+        for message in deprecation_warnings(self.extra_body):
+            self.log.warning("%s", message)
+        sources = {}
+        for argument, field, value in (
+            ("image", "image_file_path", request.assets.image_file_path),
+            ("end_image", "end_image_file_path", request.assets.end_image_file_path),
+        ):
+            if value is not None and (source := source_of(argument, value, self.conn_id)):
+                sources[field] = source
+        return request, sources
+
+    def _submit(self, context: Context, request: ImageToVideoRequest, sources: dict[str, Source]) -> Submitted:
+        from airflow_provider_magichour.submitting import Submission
+
+        if self.durable and "task_state_store" not in context:
+            self.log.warning(
+                "This Airflow has no task state store (3.3 has one): a retry of this task submits, and pays, again"
+            )
+        return Submission(
+            hook=self.hook(),
+            journal=self._journal(context),
+            request=request,
+            sources=sources,
+            max_tries=context["ti"].max_tries,
+            on_unsure=self.on_unsure_submission,
+            waits=self.wait_for_completion,
+        ).run()
+
+    def _journal(self, context: Context) -> Journal:
+        from airflow_provider_magichour.journal import Journal
+
+        return Journal(context.get("task_state_store") if self.durable else None)
+
+    def _wait(self, context: Context, submitted: Submitted) -> Any:
+        watch = self.watch(
+            context,
+            submitted.project_id,
+            timeout=self._timeout,
+            interval=self._interval,
+            credits_charged=submitted.credits_charged,
+        )
+        hook = self.hook()
+        step = hook.observe(watch, "video")
+        if step.end is None:
+            if self.deferrable:
+                self.defer_to_trigger(step.watch, "video")
+            step = hook.wait_for_project(step.watch, "video")
+        return self.end(context, step)
+
+    def _push(self, context: Context, project_id: str, credits: int | None) -> None:
+        if self.do_xcom_push:
+            context["ti"].xcom_push(key="project_id", value=project_id)
+            context["ti"].xcom_push(key="credits_charged", value=credits)
+
+    def _returned(self, context: Context, project_id: str) -> None:
+        """Note what is about to be returned, so that a clear of the success is told from a retry."""
+        from airflow_provider_magichour.submitting import note_returned
+
+        ti = context["ti"]
+        note_returned(self._journal(context), project_id, try_number=ti.try_number, max_tries=ti.max_tries)
+
+
+class MagicHourDownloadOperator(BaseOperator):
+    """Fetch the results of a finished project into the user's own storage.
+
+    Streamed; nothing partial is ever visible under a final name. In a folder a result is named after the project id,
+    and one that is there in full is not fetched again. Download URLs are asked for anew, so a task that runs a day
+    after the wait works too. Returns the URIs written, in the API's order.
+
+    :param project_id: the id, or what a waiting task returned. (templated)
+    :param kind: ``video``, ``image`` or ``audio``. (templated)
+    :param destination: folder (ending in ``/``, or existing) or file; local or an object storage URI. (templated)
+    :param conn_id: id of the connection of that storage. (templated)
+    :param magichour_conn_id: id of the Magic Hour connection. (templated)
+    :param overwrite: write over a file that is there.
+    :raises MagicHourStorageError: when the storage cannot be written; the project is still there to fetch later.
+    :raises MagicHourApiError: when the project is not complete, or the API failed.
+    """
+
+    template_fields: Sequence[str] = ("project_id", "kind", "destination", "conn_id", "magichour_conn_id")
+    ui_color = "#e8e1fa"
+
+    project_id = ProjectIdField()
+
+    def __init__(
+        self,
+        *,
+        project_id: Any,
+        destination: str,
+        kind: str = "video",
+        conn_id: str | None = None,
+        magichour_conn_id: str = "magichour_default",
+        overwrite: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.project_id = project_id
+        self.destination = destination
+        self.kind = kind
+        self.conn_id = conn_id
+        self.magichour_conn_id = magichour_conn_id
+        self.overwrite = overwrite
+
+    def execute(self, context: Context) -> list[str]:
+        """Fetch every result and return where they are."""
+        from airflow_provider_magichour.downloading import Download
+        from airflow_provider_magichour.hooks import MagicHourHook
+
+        return Download(
+            hook=MagicHourHook(self.magichour_conn_id),
+            project_id=self.project_id,
+            kind=self.kind,
+            destination=self.destination,
+            conn_id=self.conn_id,
+            overwrite=self.overwrite,
+        ).run()

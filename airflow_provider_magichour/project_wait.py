@@ -1,0 +1,124 @@
+"""What the waiting operator and the sensor share: deadline, deferral, and what the end of a wait means."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_magichour.api.schemas import Kind, Project
+    from airflow_provider_magichour.api.waiting import Step, Watch
+    from airflow_provider_magichour.hooks import MagicHourHook
+
+BACKSTOP = 120.0
+"""Seconds after the trigger's own deadline at which Airflow ends a deferral whose trigger said nothing."""
+
+
+class ProjectWait(BaseOperator):
+    """Base of the tasks that wait for a project."""
+
+    magichour_conn_id: str
+
+    def conclude(self, context: Context, project: Project) -> Any:
+        """Return, or raise, what a finished project means to this task."""
+        raise NotImplementedError
+
+    def timed_out(self, message: str) -> Exception:
+        """Return this task's error for a deadline that passed."""
+        raise NotImplementedError
+
+    def hook(self) -> MagicHourHook:
+        from airflow_provider_magichour.hooks import MagicHourHook
+
+        return MagicHourHook(self.magichour_conn_id)
+
+    def watch(
+        self,
+        context: Context,
+        project_id: str,
+        *,
+        timeout: float,
+        interval: float | None,
+        credits_charged: int | None = None,
+        started_at: float | None = None,
+    ) -> Watch:
+        """Return a wait that begins now, or began earlier.
+
+        :param project_id: what is waited for.
+        :param timeout: seconds that this try waits.
+        :param interval: seconds between looks; None for the default schedule.
+        :param credits_charged: what the project costs, if known.
+        :param started_at: when the wait began, in seconds since the epoch; None for now.
+        """
+        from airflow_provider_magichour.api.waiting import Watch, deadline
+
+        began = time.time() if started_at is None else started_at
+        started, limit = context["ti"].start_date, self.execution_timeout
+        return Watch(
+            project_id,
+            started_at=began,
+            deadline=deadline(
+                began,
+                timeout,
+                task_started=started.timestamp() if started else None,
+                execution_timeout=limit.total_seconds() if limit else None,
+            ),
+            interval=interval,
+            credits_charged=credits_charged,
+        )
+
+    def defer_to_trigger(self, watch: Watch, kind: Kind) -> NoReturn:
+        """Hand the wait over to the triggerer."""
+        from airflow_provider_magichour.triggers import MagicHourProjectTrigger
+
+        self.defer(
+            trigger=MagicHourProjectTrigger(
+                project_id=watch.project_id,
+                kind=kind,
+                magichour_conn_id=self.magichour_conn_id,
+                started_at=watch.started_at,
+                deadline=watch.deadline,
+                poll_interval=watch.interval,
+            ),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=max(0.0, watch.deadline - time.time()) + BACKSTOP),
+        )
+
+    def end(self, context: Context, step: Step) -> Any:
+        """Return, or raise, what the end of a wait on the worker means."""
+        from airflow_provider_magichour.api.waiting import timeout_message
+
+        if step.end == "finished" and step.project:
+            return self.conclude(context, step.project)
+        if step.end == "unreachable" and step.error:
+            raise step.error
+        raise self.timed_out(timeout_message(step.watch, time.time() - step.watch.started_at))
+
+    def end_from_event(self, context: Context, event: dict[str, Any] | None, kind: Kind) -> Any:
+        """Return, or raise, what the trigger's event means; asks the API for the result, so that URLs are fresh."""
+        from airflow_provider_magichour.api.waiting import read_event, timeout_message
+        from airflow_provider_magichour.exceptions import MagicHourApiError
+
+        ended = read_event(event)
+        if ended.end == "timeout":
+            raise self.timed_out(timeout_message(ended, ended.seconds))
+        if ended.end == "unreachable":
+            raise MagicHourApiError(ended.message or "", status_code=ended.status_code, code=ended.code)
+        project = self.hook().get_project(ended.project_id, kind)
+        if not project.is_finished:
+            raise MagicHourApiError(
+                f"Magic Hour project {project.id} was finished and is {project.status} now; a retry waits for it again"
+            )
+        return self.conclude(context, project)
+
+    def result(self, context: Context, project: Project, kind: Kind) -> dict[str, Any]:
+        """Push the download URLs and return what a waiting task returns."""
+        result = project.result(kind)
+        if self.do_xcom_push:
+            context["ti"].xcom_push(key="download_urls", value=result["download_urls"])
+        return result

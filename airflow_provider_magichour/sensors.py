@@ -1,0 +1,139 @@
+"""Wait for a project."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import (
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    PokeReturnValue,
+    conf,
+)
+
+from airflow_provider_magichour.exceptions import MagicHourError
+from airflow_provider_magichour.project_wait import ProjectWait
+from airflow_provider_magichour.templating import ProjectIdField
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_magichour.api.schemas import Kind, Project
+    from airflow_provider_magichour.api.waiting import Watch
+
+POKE_INTERVAL = 5.0
+RESCHEDULE_INTERVAL = 60.0
+
+
+class MagicHourProjectSensor(ProjectWait, BaseSensorOperator):
+    """Wait until a project is finished; costs nothing.
+
+    Returns the project as a dict, the same in every mode; pushes ``download_urls``. The URLs are signed and live for
+    24 hours: give the id to :class:`MagicHourDownloadOperator`, which asks for new ones.
+
+    :param project_id: the id, or what a waiting task returned. (templated)
+    :param kind: ``video``, ``image`` or ``audio``. (templated)
+    :param magichour_conn_id: id of the connection. (templated)
+    :param deferrable: wait in the triggerer, without a worker.
+    :param poke_interval: seconds (or ``timedelta``) between looks. By default 5, or 60 with ``mode="reschedule"``;
+        deferred none before 0.3 of the usual render time, then 5.
+    :raises MagicHourProjectRejectedError: the project ended as error or canceled; not retried.
+    :raises AirflowSensorTimeout: it was not finished after ``timeout``; the project goes on.
+    :raises MagicHourApiError: the API does not know the project, or refuses the key for good.
+    """
+
+    template_fields: Sequence[str] = ("project_id", "kind", "magichour_conn_id")
+    ui_color = "#e8e1fa"
+
+    project_id = ProjectIdField()
+
+    def __init__(
+        self,
+        *,
+        project_id: Any,
+        kind: str = "video",
+        magichour_conn_id: str = "magichour_default",
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poke_interval: timedelta | float | None = None,
+        mode: str = "poke",
+        **kwargs: Any,
+    ) -> None:
+        default = RESCHEDULE_INTERVAL if mode == "reschedule" else POKE_INTERVAL
+        super().__init__(mode=mode, poke_interval=default if poke_interval is None else poke_interval, **kwargs)
+        self.project_id = project_id
+        self.kind = kind
+        self.magichour_conn_id = magichour_conn_id
+        self.deferrable = deferrable
+        self.has_own_interval = poke_interval is not None
+        self._watch: Watch | None = None
+
+    def execute(self, context: Context) -> Any:
+        """Wait in the chosen mode; every error of ours honours ``soft_fail`` and ``never_fail``."""
+        try:
+            return self._execute(context)
+        except (MagicHourError, AirflowSensorTimeout) as error:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(f"Skipping instead of failing: {error}") from error
+            raise
+
+    def _execute(self, context: Context) -> Any:
+        from airflow_provider_magichour.api.calls import checked_project_id
+
+        interval = self.poke_interval if self.has_own_interval else None
+        project_id = checked_project_id(self.project_id)
+        self._watch = self.watch(
+            context,
+            project_id,
+            timeout=self.timeout,
+            interval=interval,
+            started_at=self._first_poke(context) if self.reschedule and not self.deferrable else None,
+        )
+        self._hook = self.hook()
+        self._hook.settings()  # a connection that is not there fails here, not at the deadline
+        if not self.deferrable:
+            return super().execute(context)
+        step = self._hook.observe(self._watch, self._kind())
+        if step.end is None:
+            self.defer_to_trigger(step.watch, self._kind())
+        return self.end(context, step)
+
+    def poke(self, context: Context) -> bool | PokeReturnValue:
+        """Look once."""
+        assert self._watch is not None
+        step = self._hook.observe(self._watch, self._kind())
+        if self.reschedule:
+            # Each poke is a new process, which could not know for how long the key has been refused.
+            step = self._hook.outlast_refusal(step, self._kind())
+        self._watch = step.watch
+        if step.end is None:
+            return False
+        return PokeReturnValue(True, self.end(context, step))
+
+    def _first_poke(self, context: Context) -> float | None:
+        first = context["ti"].get_first_reschedule_date(context)
+        return first.timestamp() if first else None
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Return the project that the trigger has waited for."""
+        return self.end_from_event(context, event, self._kind())
+
+    def conclude(self, context: Context, project: Project) -> dict[str, Any]:
+        """Return the finished project; one that failed raises, as waiting again heals nothing."""
+        from airflow_provider_magichour.api.waiting import project_failure
+
+        if project.is_failed:
+            raise project_failure(project, resubmits=False)
+        return self.result(context, project, self._kind())
+
+    def timed_out(self, message: str) -> Exception:
+        """Return Airflow's own error, which is not retried and honours ``soft_fail``."""
+        return AirflowSensorTimeout(message)
+
+    def _kind(self) -> Kind:
+        from airflow_provider_magichour.api.calls import checked_kind
+
+        return checked_kind(self.kind)

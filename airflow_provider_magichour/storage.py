@@ -1,0 +1,193 @@
+"""Images from, and clips to, where users keep them: local paths and Airflow's object storage."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+from airflow_provider_magichour.api.capabilities import AUDIO_EXTENSIONS, IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
+from airflow_provider_magichour.api.schemas import Kind
+from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError, MagicHourStorageError
+
+MAGIC_HOUR_PATHS = ("api-assets/", "saved-items/")
+CHUNK = 1 << 20
+
+AnyPath = Path | ObjectStoragePath
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file to be uploaded.
+
+    :param path: where it is.
+    :param size: bytes.
+    :param extension: lower case, without the dot.
+    """
+
+    path: AnyPath
+    size: int
+    extension: str
+
+    def open(self) -> IO[bytes]:
+        with _storage_errors("read", self.path):
+            return self.path.open("rb")
+
+    def identity(self) -> str:
+        """Tell these bytes from others: size and SHA-256 of a local file, read in a stream; size and etag of an object.
+
+        Modification time serves only where a store has no etag: a fresh checkout of the same file must not pay again.
+        """
+        if isinstance(self.path, Path) or self.path.protocol in ("file", "local", ""):
+            with self.open() as stream:
+                digest = hashlib.file_digest(stream, "sha256")  # type: ignore[arg-type]  # IO[bytes] lacks readinto
+                return f"{self.size}:sha256:{digest.hexdigest()}"
+        with _storage_errors("read", self.path):
+            info = self.path.fs.info(self.path.path)
+        for name in ("ETag", "etag", "md5Hash", "content_md5"):
+            if info.get(name):
+                return f"{self.size}:etag:{str(info[name]).strip(chr(34))}"
+        return f"{self.size}:modified:{info.get('LastModified') or info.get('mtime') or info.get('updated')}"
+
+
+def source_of(argument: str, value: str, conn_id: str | None) -> Source | None:
+    """Return the file behind an image argument, or None when the API fetches it itself.
+
+    URLs and Magic Hour's own paths are the API's to fetch; anything else is a local path or an object storage URI.
+
+    :param argument: name of the argument, for messages.
+    :param value: its value.
+    :param conn_id: id of the storage's connection.
+    :raises MagicHourInvalidRequestError: for an extension that the API does not take.
+    :raises MagicHourStorageError: when the file is missing or cannot be read.
+    """
+    if value.startswith(("http://", "https://", *MAGIC_HOUR_PATHS)):
+        return None
+    extension = os.path.splitext(urlsplit(value).path if "://" in value else value)[1].lstrip(".").lower()
+    if extension not in IMAGE_EXTENSIONS:
+        raise MagicHourInvalidRequestError(
+            f"{argument}={value!r}: the extension {extension or '(none)'!r} is not an image that Magic Hour takes; "
+            f"allowed: {', '.join(sorted(IMAGE_EXTENSIONS))}. Nothing was sent."
+        )
+    path = path_of(value, conn_id)
+    with _storage_errors("read", path):
+        size = path.stat().st_size
+        if not path.is_file():
+            raise MagicHourInvalidRequestError(f"{argument}={value!r} is not a file. Nothing was sent.")
+    if not size:
+        raise MagicHourInvalidRequestError(f"{argument}={value!r} is empty. Nothing was sent.")
+    return Source(path, size, extension)
+
+
+def path_of(value: str, conn_id: str | None) -> AnyPath:
+    """Return a local path, or one of Airflow's object storage for a URI.
+
+    :raises MagicHourStorageError: when Airflow knows no file system for the scheme.
+    """
+    if "://" not in value:
+        return Path(value)
+    try:
+        return ObjectStoragePath(value, conn_id=conn_id)
+    except Exception as error:
+        raise MagicHourStorageError(
+            f"Could not open {value!r}: {error}. Is the provider for {value.split('://')[0]}:// installed?"
+        ) from error
+
+
+@contextlib.contextmanager
+def _storage_errors(doing: str, path: AnyPath) -> Iterator[None]:
+    try:
+        yield
+    except (MagicHourStorageError, MagicHourInvalidRequestError):
+        raise
+    except Exception as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
+        raise MagicHourStorageError(f"Could not {doing} {path}: {reason}") from error
+
+
+EXTENSIONS: dict[Kind, tuple[str, frozenset[str]]] = {
+    "video": ("mp4", VIDEO_EXTENSIONS | {"gif"}),
+    "image": ("png", IMAGE_EXTENSIONS | {"gif"}),
+    "audio": ("mp3", AUDIO_EXTENSIONS),
+}
+
+
+def destination_paths(
+    destination: str, conn_id: str | None, *, project_id: str, kind: Kind, urls: list[str]
+) -> list[AnyPath]:
+    """Name the files that a project's results become, in the API's order.
+
+    In a folder they are named after the project id; a path that names a file is used as it is. Several results
+    are numbered. Of the URLs only a known extension is used: no answer of the API can leave the destination.
+
+    :param destination: folder (ending in ``/``, or existing) or file; local or an object storage URI.
+    :param conn_id: id of the storage's connection.
+    :param urls: signed URLs of the results.
+    """
+    base = path_of(destination, conn_id)
+    with _storage_errors("look at", base):
+        is_folder = destination.endswith("/") or base.is_dir()
+    paths = []
+    for index, url in enumerate(urls):
+        number = f"-{index + 1}" if len(urls) > 1 else ""
+        if is_folder:
+            paths.append(base / f"{project_id}{number}.{_extension(url, kind)}")
+        else:
+            paths.append(base.parent / f"{base.stem}{number}{base.suffix}" if number else base)
+    return paths
+
+
+def _extension(url: str, kind: Kind) -> str:
+    default, known = EXTENSIONS[kind]
+    extension = os.path.splitext(urlsplit(url).path)[1].lstrip(".").lower()
+    return extension if extension in known else default
+
+
+def write_atomically(path: AnyPath, fill: Callable[[IO[bytes]], int]) -> int:
+    """Write a file of which nothing is visible under its name before it is whole.
+
+    A local file is written under a deterministic temporary name beside it, then renamed: a retry overwrites what a
+    killed try left. An object store shows an object only when it is closed.
+
+    :param path: where it goes; missing local folders are made.
+    :param fill: writes the bytes and returns how many.
+    :raises MagicHourStorageError: naming path and cause; nothing partial is left.
+    """
+    if isinstance(path, ObjectStoragePath) and path.protocol not in ("file", "local"):
+        with _storage_errors("write", path), path.open("wb") as stream:  # type: ignore[no-untyped-call]
+            return fill(stream)
+    local = Path(path.path) if isinstance(path, ObjectStoragePath) else path
+    partial = local.with_name(f".{local.name}.part")
+    with _storage_errors("write", path):
+        local.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("wb") as stream:
+                written = fill(stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            partial.replace(local)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+    return written
+
+
+def uri_of(path: AnyPath) -> str:
+    """Return how a written file is named in XCom: an absolute local path, or the object's URI."""
+    return str(path.absolute()) if isinstance(path, Path) else str(path)
+
+
+def size_of(path: AnyPath) -> int | None:
+    """Return the size in bytes of a file, or None when there is none."""
+    with _storage_errors("look at", path):
+        try:
+            return int(path.stat().st_size)
+        except FileNotFoundError:
+            return None

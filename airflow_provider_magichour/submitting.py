@@ -1,0 +1,232 @@
+"""Carry out what :mod:`submission` decides: ask, upload, note the intent, submit, note the answer."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from airflow_provider_magichour.api.schemas import CreatedProject, ImageToVideoRequest, Project
+from airflow_provider_magichour.exceptions import (
+    MagicHourApiError,
+    MagicHourError,
+    MagicHourInvalidRequestError,
+    MagicHourUnsureSubmissionError,
+)
+from airflow_provider_magichour.hooks import READ_PATIENCE, MagicHourHook
+from airflow_provider_magichour.journal import Journal
+from airflow_provider_magichour.storage import Source
+from airflow_provider_magichour.submission import (
+    Decision,
+    Record,
+    Returned,
+    Unreadable,
+    Upload,
+    decide,
+    fingerprint,
+    project_to_look_at,
+    timestamp,
+    unsigned,
+    unsure_message,
+)
+
+log = logging.getLogger(__name__)
+
+OnUnsure = Literal["fail", "resubmit"]
+
+
+def default_name(ti: Any) -> str:
+    """Return a name by which an unsure submission can be found in the library: the API has no other handle."""
+    index = f"[{ti.map_index}]" if ti.map_index is not None and ti.map_index >= 0 else ""
+    return f"{ti.dag_id}.{ti.task_id}{index} {ti.run_id} {secrets.token_hex(2)}"
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """The project that this run of the task goes on with.
+
+    :param project_id: its id.
+    :param credits_charged: what the API said it costs.
+    :param project: what the API said of it, when it was asked.
+    """
+
+    project_id: str
+    credits_charged: int | None
+    project: Project | None = None
+
+
+@dataclass
+class Submission:
+    """One task instance's submission.
+
+    :param hook: way to the API.
+    :param journal: where it is remembered.
+    :param request: with the images as the user named them.
+    :param sources: files to upload, by asset field.
+    :param max_tries: of this run of the task.
+    :param on_unsure: ``fail`` or ``resubmit``.
+    :param waits: whether the task waits for the project, so that it can go on while the API does not answer.
+    """
+
+    hook: MagicHourHook
+    journal: Journal
+    request: ImageToVideoRequest
+    sources: Mapping[str, Source]
+    max_tries: int
+    on_unsure: OnUnsure
+    waits: bool
+
+    def run(self) -> Submitted:
+        """Submit, unless an earlier run of this task did.
+
+        :raises MagicHourUnsureSubmissionError: when a project may exist already.
+        :raises MagicHourApiError: when nothing was submitted and another try may succeed.
+        """
+        self._identities = {name: source.identity() for name, source in self.sources.items()}
+        self._fingerprint = fingerprint(
+            self.request.body(),
+            files=self._identities,
+            conn_id=self.hook.magichour_conn_id,
+            host=self.hook.settings().base_url,
+        )
+        record = self.journal.read()
+        seen = self._look(project_to_look_at(record, self._fingerprint))
+        decision = decide(record, fingerprint=self._fingerprint, seen=seen, max_tries=self.max_tries, now=time.time())
+        return self._carry_out(decision, record, seen)
+
+    def _look(self, project_id: str | None) -> Project | MagicHourApiError | None:
+        if project_id is None:
+            return None
+        try:
+            # A task that waits looks again anyway.
+            return self.hook.get_project(project_id, patience=0 if self.waits else READ_PATIENCE)
+        except MagicHourApiError as error:
+            return error
+
+    def _carry_out(
+        self, decision: Decision, record: Record | Unreadable | None, seen: Project | MagicHourApiError | None
+    ) -> Submitted:
+        known = record if isinstance(record, Record) else Record()
+        if decision.action == "fail":
+            raise MagicHourInvalidRequestError(decision.why)
+        if decision.action == "unsure" and self.on_unsure == "fail":
+            raise MagicHourUnsureSubmissionError(unsure_message(record, decision.why))
+        if decision.action == "unsure":
+            log.warning(
+                "It is not known whether an earlier try made a project (%s): submitting anew, as "
+                "on_unsure_submission='resubmit' says; it may be paid twice",
+                decision.why,
+            )
+            return self._submit(known)
+        if decision.why:
+            (log.warning if decision.warn else log.info)("%s", decision.why)
+        if decision.action == "submit":
+            return self._submit(known)
+        if decision.action == "blocked" and not self.waits and isinstance(seen, MagicHourApiError):
+            raise seen
+        assert known.project_id is not None
+        return self._reattach(known, known.project_id, seen if isinstance(seen, Project) else None)
+
+    def _reattach(self, record: Record, project_id: str, project: Project | None) -> Submitted:
+        credits = project.credits_charged if project else None
+        record = record.model_copy(
+            update={
+                "fingerprint": self._fingerprint,
+                "adopted": record.adopted or record.is_adoption,
+                "max_tries": self.max_tries,
+                "credits_charged": record.credits_charged if credits is None else credits,
+                "name": record.name or (project.name if project else None),
+            }
+        )
+        self.journal.try_write(record, f"Project {project_id} goes on, though that could not be recorded")
+        return Submitted(project_id, record.credits_charged, project)
+
+    def _submit(self, record: Record) -> Submitted:
+        record = self._uploaded(record.without_submission())
+        assets = self.request.assets.model_copy(update={name: record.uploads[name].file_path for name in self.sources})
+        request = self.request.model_copy(update={"assets": assets})
+        record = record.model_copy(
+            update={
+                "name": request.name,
+                "request": _readable(request),
+                "fingerprint": self._fingerprint,
+                "max_tries": self.max_tries,
+            }
+        )
+        created, record = self._create(request, record)
+        record = record.model_copy(
+            update={
+                "project_id": created.id,
+                "submitted_at": timestamp(time.time()),
+                "credits_charged": created.credits_charged,
+            }
+        )
+        log.info("Submitted Magic Hour project %s (%s credits)", created.id, created.credits_charged)
+        self.journal.try_write(
+            record,
+            f"Magic Hour project {created.id} was submitted and costs {created.credits_charged} credits, "
+            "but its id could not be recorded: a retry of this task would be unsure",
+        )
+        return Submitted(created.id, created.credits_charged)
+
+    def _create(self, request: ImageToVideoRequest, record: Record) -> tuple[CreatedProject, Record]:
+        """Send the create; whatever ends it, the journal says what is known."""
+        intended = record
+
+        def note_intent() -> None:
+            nonlocal intended
+            intended = record.model_copy(update={"intent_at": timestamp(time.time())})
+            try:
+                self.journal.write(intended)
+            except Exception as error:
+                raise MagicHourError(
+                    f"The task state store refused the intent to submit ({error}); nothing was sent"
+                ) from error
+
+        try:
+            return self.hook.create_image_to_video(request, before_attempt=note_intent), intended
+        except MagicHourUnsureSubmissionError as error:
+            message = unsure_message(intended, f"its answer was lost: {error}")
+            if self.on_unsure == "resubmit":
+                raise MagicHourApiError(f"{message} The next try submits anew.") from None
+            raise MagicHourUnsureSubmissionError(message) from None
+        except MagicHourError:
+            self.journal.try_write(
+                record.without_submission(),
+                "Nothing was submitted, but the intent could not be removed: the next try will be unsure",
+            )
+            raise
+
+    def _uploaded(self, record: Record) -> Record:
+        """Upload what the API does not have yet, remembering each file for a retry."""
+        for name, source in self.sources.items():
+            identity = self._identities[name]
+            remembered = record.uploads.get(name)
+            if remembered and remembered.is_usable(identity, time.time()):
+                log.info("%s is uploaded already, as %s", source.path, remembered.file_path)
+                continue
+            target = self.hook.upload(source.open, size=source.size, extension=source.extension)
+            upload = Upload(file=identity, file_path=target.file_path, uploaded_at=timestamp(time.time()))
+            record = record.model_copy(update={"uploads": {**record.uploads, name: upload}})
+            self.journal.try_write(record, f"{source.path} was uploaded, but a retry will upload it again")
+        return record
+
+
+def note_returned(journal: Journal, project_id: str, *, try_number: int, max_tries: int) -> None:
+    """Note that the task returns this project, so that a clear of the success can be told from a retry."""
+    record = journal.read()
+    if isinstance(record, Record) and record.project_id == project_id:
+        returned = Returned(project_id=project_id, try_number=try_number, max_tries=max_tries)
+        journal.try_write(
+            record.model_copy(update={"returned": returned}),
+            f"Project {project_id} is returned; a clear of this task would return it again",
+        )
+
+
+def _readable(request: ImageToVideoRequest) -> dict[str, object]:
+    body = request.body()
+    body["assets"] = {name: unsigned(value) for name, value in body["assets"].items()}
+    return body

@@ -1,0 +1,44 @@
+"""What templates and upstream tasks hand over, made into what an argument means."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
+
+
+class ProjectIdField:
+    """An operator's ``project_id``: takes the id, or the dict that a waiting task returns, and keeps the id alone.
+
+    Airflow sets template fields to their rendered values and stores those; the dict holds signed URLs.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = f"_{name}"
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else getattr(instance, self._name, None)
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        instance.__dict__[self._name] = value.get("project_id") if isinstance(value, Mapping) else value
+
+
+def seconds(name: str, value: Any) -> float:
+    """Return an argument that is a time, in seconds.
+
+    :param name: of the argument, for the message.
+    :param value: number of seconds, ``timedelta``, or a rendered template that is a number.
+    :raises MagicHourInvalidRequestError: for anything else, or a negative one.
+    """
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise MagicHourInvalidRequestError(f"{name}={value!r}: seconds (a number from 0 on) or a timedelta is needed")
+    return number

@@ -1,0 +1,52 @@
+"""A folder of photos becomes a folder of clips: one mapped clip for each photo.
+
+Needs a connection ``magichour_default``. On the real API it costs 240 credits a photo
+(5 s of kling-3.0 at 720p, prices of August 2026).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from airflow.sdk import Param, dag, task
+
+from airflow_provider_magichour.operators import MagicHourDownloadOperator, MagicHourImageToVideoOperator
+from airflow_provider_magichour.sensors import MagicHourProjectSensor
+
+PHOTOS = Path(__file__).parent / "photos"
+
+
+@dag(
+    schedule=None,
+    default_args={"retries": 2, "retry_delay": timedelta(seconds=10)},
+    params={"photos": Param(str(PHOTOS), type="string"), "clips": Param("clips/", type="string")},
+    tags=["magichour"],
+)
+def example_image_to_video():
+    @task
+    def photos(params: dict[str, str]) -> list[str]:
+        return sorted(str(photo) for photo in Path(params["photos"]).glob("*.jpg"))
+
+    submit = MagicHourImageToVideoOperator.partial(
+        task_id="submit",
+        model="kling-3.0",
+        resolution="720p",
+        end_seconds=5,
+        prompt="the camera moves slowly towards the subject",
+    ).expand(image=photos())
+
+    wait = MagicHourProjectSensor.partial(
+        task_id="wait",
+        deferrable=True,
+        poke_interval=2,  # the sandbox renders in seconds; leave it out for the real API
+        timeout=3600,
+    ).expand(project_id=submit.output)
+
+    MagicHourDownloadOperator.partial(
+        task_id="download",
+        destination="{{ params.clips }}/",
+    ).expand(project_id=wait.output)
+
+
+example_image_to_video()
