@@ -1,0 +1,254 @@
+"""The API's routes and its storage's, as one Starlette application."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from airflow_provider_magichour.api.schemas import KINDS, Kind
+from airflow_provider_magichour.sandbox import answers, control
+from airflow_provider_magichour.sandbox.answers import Refused, StoreRefused
+from airflow_provider_magichour.sandbox.gate import Gate
+from airflow_provider_magichour.sandbox.jobs import Job, timestamp
+from airflow_provider_magichour.sandbox.orders import Order, read_order, read_upload_items
+
+if TYPE_CHECKING:
+    from airflow_provider_magichour.sandbox.server import Sandbox
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+ACCOUNT_ID = "csandboxaccount0000000000"
+SUBSCRIPTION = {
+    "name": "Pro",
+    "status": "active",
+    "price": {"amount": 3900, "currency": "usd"},
+    "discount": None,
+    "billing_interval": "month",
+    "current_period_end": None,
+    "cancel_at_period_end": False,
+}
+
+
+def build_app(sandbox: Sandbox) -> Gate:
+    """Build the application of one sandbox, all its faults and records included."""
+    routes = [*_api_routes(sandbox), *_store_routes(sandbox)]
+    app = Starlette(
+        routes=[*routes, *control.routes(sandbox)],
+        exception_handlers={
+            Refused: _refused(sandbox),
+            StoreRefused: _store_refused,
+            HTTPException: _unknown_route(sandbox),
+        },
+    )
+    return Gate(app, routes, sandbox)
+
+
+def _api_routes(sandbox: Sandbox) -> list[BaseRoute]:
+    api = Api(sandbox)
+    routes: list[BaseRoute] = [
+        Route("/v1/files/upload-urls", api.upload_urls, methods=["POST"], name="upload-urls"),
+        Route("/v1/image-to-video", api.create, methods=["POST"], name="create"),
+        Route("/v1/account", api.account, methods=["GET"], name="account"),
+    ]
+    for kind in KINDS:
+        path = f"/v1/{kind}-projects/{{id}}"
+        routes.append(Route(path, api.project(kind), methods=["GET"], name="get"))
+        routes.append(Route(path, api.deletion(kind), methods=["DELETE"], name="delete"))
+    return routes
+
+
+def _store_routes(sandbox: Sandbox) -> list[BaseRoute]:
+    store = Store(sandbox)
+    return [
+        Route("/api-assets/{id}/{name}", store.upload, methods=["PUT"], name="upload"),
+        Route("/downloads/{id}/{number:int}/{name}", store.download, methods=["GET"], name="download"),
+    ]
+
+
+class Api:
+    """Endpoints below ``/v1``: every one wants the API key."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    async def upload_urls(self, request: Request) -> Response:
+        """Hand out a signed URL for each file to upload."""
+        self._authorize(request)
+        expires = time.time() + self._sandbox.settings.upload_lifetime
+        items = []
+        for kind, extension in read_upload_items(await _json_object(request)):
+            path = self._sandbox.uploads.hand_out(kind, extension)
+            url = f"{request.base_url}{path}?{self._sandbox.signer.query('PUT', f'/{path}', expires)}"
+            items.append({"upload_url": url, "expires_at": timestamp(expires), "file_path": path})
+        return JSONResponse({"items": items})
+
+    async def create(self, request: Request) -> Response:
+        """Make and charge a job."""
+        self._authorize(request)
+        order = read_order(await _json_object(request))
+        job = self._opened(request, order)
+        request.scope["record"].job = job.id
+        return JSONResponse({"id": job.id, "credits_charged": job.price, "estimated_frame_cost": job.price})
+
+    async def account(self, request: Request) -> Response:
+        """Show the account; the e-mail address is nobody's."""
+        self._authorize(request)
+        return JSONResponse(
+            {
+                "id": ACCOUNT_ID,
+                "email": "sandbox@example.com",
+                "tier": "pro",
+                "credits": self._sandbox.jobs.balance,
+                "subscription": SUBSCRIPTION,
+            }
+        )
+
+    def project(self, kind: Kind) -> Endpoint:
+        """Return the endpoint that shows a project of this kind."""
+
+        async def show(request: Request) -> Response:
+            self._authorize(request)
+            job = self._sandbox.jobs.find(request.path_params["id"], kind)
+            if not job.enabled and self._sandbox.settings.deleted == "missing":
+                raise Refused(404)
+            downloads = self._downloads(request, job)
+            return JSONResponse(job.body(downloads, deprecated=self._sandbox.settings.deprecated_fields))
+
+        return show
+
+    def deletion(self, kind: Kind) -> Endpoint:
+        """Return the endpoint that deletes a project of this kind."""
+
+        async def delete(request: Request) -> Response:
+            self._authorize(request)
+            job = self._sandbox.jobs.find(request.path_params["id"], kind)
+            if not job.enabled:
+                raise Refused(404)
+            job.enabled = False
+            return Response(status_code=204)
+
+        return delete
+
+    def _authorize(self, request: Request) -> None:
+        given = request.headers.get("authorization", "").encode()
+        if not hmac.compare_digest(given, f"Bearer {self._sandbox.settings.api_key}".encode()):
+            raise Refused(401)
+
+    def _opened(self, request: Request, order: Order) -> Job:
+        settings = self._sandbox.settings
+        script = request.scope["fault"].job
+        default_name = f"Image To Video - {datetime.now(UTC):%Y-%m-%d %H:%M}"
+        job = Job(
+            name=order.name if order.name is not None else default_name,
+            price=order.credits,
+            render_seconds=settings.render_seconds,
+            end_seconds=order.seconds,
+            **({"script": script} if script else {}),
+        )
+        self._sandbox.jobs.open(job)
+        if job.script.outcome == "complete":
+            studio = self._sandbox.studio
+            self._sandbox.jobs.render(job, studio.film(order) if settings.render else studio.sample("video"))
+        return job
+
+    def _downloads(self, request: Request, job: Job) -> list[dict[str, str]]:
+        if not job.is_downloadable or job.result is None:
+            return []
+        expires = time.time() + self._sandbox.settings.download_lifetime
+        downloads = []
+        for number in range(job.outputs):
+            path = f"downloads/{job.id}/{number}/{job.result.name}"
+            url = f"{request.base_url}{path}?{self._sandbox.signer.query('GET', f'/{path}', expires)}"
+            downloads.append({"url": url, "expires_at": timestamp(expires)})
+        return downloads
+
+
+class Store:
+    """The storage that signed URLs lead to: no API key is needed there, and none is wanted."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    async def upload(self, request: Request) -> Response:
+        """Write an upload to its file, piece by piece; what is cut off leaves nothing."""
+        expired = StoreRefused(403, "AccessDenied", "Request has expired")
+        self._check(request, "PUT", expired)
+        target = self._sandbox.uploads.target(request.url.path[1:])
+        partial = target.with_suffix(".part")
+        try:
+            etag = await self._receive(request, partial)
+        except ClientDisconnect:
+            partial.unlink(missing_ok=True)
+            return Response(status_code=400)
+        partial.replace(target)
+        return Response(headers={"etag": f'"{etag}"'})
+
+    async def download(self, request: Request) -> Response:
+        """Serve a result, or the asked part of it."""
+        status = self._sandbox.settings.expired_status
+        missing = StoreRefused(404, "NoSuchKey", "The specified key does not exist.")
+        late = missing if status == 404 else StoreRefused(status, "AccessDenied", "Request has expired")
+        self._check(request, "GET", late)
+        job = self._sandbox.jobs[request.path_params["id"]]
+        if not job.enabled or job.result is None:
+            raise missing
+        return FileResponse(job.result.file, media_type=job.result.media_type)
+
+    def _check(self, request: Request, method: str, expired: StoreRefused) -> None:
+        if "authorization" in request.headers:
+            raise StoreRefused(400, "InvalidArgument", "Only one auth mechanism allowed")
+        self._sandbox.signer.check(method, request.url.path, request.query_params, expired)
+
+    async def _receive(self, request: Request, partial: Path) -> str:
+        digest = hashlib.md5(usedforsecurity=False)
+        received = 0
+        with partial.open("wb") as file:
+            async for piece in request.stream():
+                file.write(piece)
+                digest.update(piece)
+                received += len(piece)
+                request.scope["record"].body_bytes = received
+        return digest.hexdigest()
+
+
+async def _json_object(request: Request) -> dict[str, Any]:
+    raw = await request.body()
+    if not raw:
+        raise Refused(400, "Missing request body")
+    try:
+        body = json.loads(raw)
+    except ValueError as error:
+        raise Refused(400, "The request body is not JSON") from error
+    if not isinstance(body, dict):
+        raise Refused(400, "The request body is not a JSON object")
+    return body
+
+
+def _refused(sandbox: Sandbox) -> Any:
+    async def answer(request: Request, error: Refused) -> Response:
+        with_code = sandbox.settings.error_codes
+        return answers.api_error(error.status, error.code, error.message, with_code=with_code)
+
+    return answer
+
+
+def _unknown_route(sandbox: Sandbox) -> Any:
+    async def answer(request: Request, error: HTTPException) -> Response:
+        return answers.api_error(404, *answers.CODES[404], with_code=sandbox.settings.error_codes)
+
+    return answer
+
+
+async def _store_refused(request: Request, error: Any) -> Response:
+    return answers.store_error(error.status, error.code, error.message)

@@ -1,0 +1,126 @@
+"""Routes by which another process scripts a sandbox: ``/_sandbox/...``, no key, from this machine only."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from airflow_provider_magichour.sandbox.faults import JobScript
+from airflow_provider_magichour.sandbox.jobs import Job, timestamp
+from airflow_provider_magichour.sandbox.settings import check_fields
+
+if TYPE_CHECKING:
+    from airflow_provider_magichour.sandbox.server import Sandbox
+
+PREFIX = "/_sandbox/"
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def routes(sandbox: Sandbox) -> list[BaseRoute]:
+    """Return the control routes of one sandbox."""
+    control = Control(sandbox)
+    table: list[tuple[str, str, Endpoint]] = [
+        ("GET", "faults", control.list_faults),
+        ("POST", "faults", control.add_fault),
+        ("DELETE", "faults", control.clear_faults),
+        ("GET", "requests", control.list_requests),
+        ("DELETE", "requests", control.clear_requests),
+        ("GET", "jobs", control.list_jobs),
+        ("POST", "jobs", control.add_job),
+        ("PATCH", "jobs/{id}", control.change_job),
+        ("GET", "settings", control.show_settings),
+        ("PUT", "settings", control.change_settings),
+        ("PUT", "key", control.change_key),
+        ("POST", "close-idle", control.close_idle),
+    ]
+    return [Route(PREFIX + path, _guarded(endpoint), methods=[method]) for method, path, endpoint in table]
+
+
+class Control:
+    """The control endpoints: each is what :class:`Sandbox` offers to Python, as JSON."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    async def list_faults(self, request: Request) -> Response:
+        return JSONResponse({"faults": [asdict(fault) for fault in self._sandbox.faults]})
+
+    async def add_fault(self, request: Request) -> Response:
+        return JSONResponse(asdict(self._sandbox.faults.add(**await request.json())), 201)
+
+    async def clear_faults(self, request: Request) -> Response:
+        self._sandbox.faults.clear()
+        return Response(status_code=204)
+
+    async def list_requests(self, request: Request) -> Response:
+        """List what was recorded, of one route with ``?route=``."""
+        route = request.query_params.get("route")
+        requests = self._sandbox.requests.to(route) if route else self._sandbox.requests
+        counts = dict(self._sandbox.requests.counts)
+        return JSONResponse({"counts": counts, "requests": [asdict(each) for each in requests]})
+
+    async def clear_requests(self, request: Request) -> Response:
+        self._sandbox.requests.clear()
+        return Response(status_code=204)
+
+    async def list_jobs(self, request: Request) -> Response:
+        return JSONResponse({"jobs": [_job(job) for job in self._sandbox.jobs]})
+
+    async def add_job(self, request: Request) -> Response:
+        return JSONResponse(_job(self._sandbox.add_job(**await request.json())), 201)
+
+    async def change_job(self, request: Request) -> Response:
+        changes = await request.json()
+        check_fields(JobScript, changes)
+        return JSONResponse(_job(self._sandbox.jobs.change(request.path_params["id"], **changes)))
+
+    async def show_settings(self, request: Request) -> Response:
+        return JSONResponse(asdict(self._sandbox.settings))
+
+    async def change_settings(self, request: Request) -> Response:
+        self._sandbox.settings.update(await request.json())
+        return await self.show_settings(request)
+
+    async def change_key(self, request: Request) -> Response:
+        self._sandbox.settings.update({"api_key": (await request.json())["key"]})
+        return Response(status_code=204)
+
+    async def close_idle(self, request: Request) -> Response:
+        self._sandbox.close_idle_connections()
+        return Response(status_code=204)
+
+
+def _job(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "name": job.name,
+        "status": job.status,
+        "credits_charged": job.credits_charged,
+        "price": job.price,
+        "created_at": timestamp(job.created),
+        "enabled": job.enabled,
+    }
+
+
+def _guarded(endpoint: Endpoint) -> Endpoint:
+    """Answer only this machine, and say what is wrong with a script that cannot be read."""
+
+    async def guarded(request: Request) -> Response:
+        host = request.client.host if request.client else ""
+        if not host or not ipaddress.ip_address(host).is_loopback:
+            return JSONResponse({"message": "this machine only"}, 403)
+        try:
+            return await endpoint(request)
+        except KeyError as error:
+            return JSONResponse({"message": f"missing or unknown: {error.args[0]}"}, 404)
+        except (TypeError, ValueError) as error:
+            return JSONResponse({"message": str(error)}, 400)
+
+    return guarded

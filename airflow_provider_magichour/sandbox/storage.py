@@ -1,0 +1,73 @@
+"""The file storage: signed URLs that expire, and the folder with what was uploaded."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import math
+import secrets
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from airflow_provider_magichour.sandbox.answers import StoreRefused
+
+
+class Signer:
+    """Signs paths of one sandbox, with a secret of its own: URLs of another one are refused."""
+
+    def __init__(self) -> None:
+        self._secret = secrets.token_bytes(32)
+
+    def query(self, method: str, path: str, expires: float) -> str:
+        """Return the query string that makes a path usable.
+
+        :param method: ``PUT`` or ``GET``.
+        :param expires: Unix time in seconds at which it stops being usable.
+        """
+        until = math.ceil(expires * 1000)
+        return f"Expires={until}&Signature={self._signature(method, path, str(until))}"
+
+    def check(self, method: str, path: str, query: Mapping[str, str], expired: StoreRefused) -> None:
+        """Refuse a path that is not signed for this method, or no longer.
+
+        :param expired: what is raised for a good signature that has expired.
+        """
+        until = query.get("Expires", "")
+        signature = self._signature(method, path, until)
+        if not hmac.compare_digest(signature, query.get("Signature", "").encode("ascii", "replace").decode()):
+            raise StoreRefused(403, "SignatureDoesNotMatch", "The request signature does not match.")
+        if time.time() * 1000 >= int(until):
+            raise expired
+
+    def _signature(self, method: str, path: str, until: str) -> str:
+        message = f"{method}\n{path}\n{until}".encode("utf-8", "replace")
+        return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
+
+
+class Uploads:
+    """What was uploaded, one file per path handed out.
+
+    :param folder: where the files lie; it is the caller's to remove.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._handed_out: dict[str, Path] = {}
+
+    def hand_out(self, kind: str, extension: str) -> str:
+        """Return a new path in the API's manner, such as ``api-assets/<id>/image.png``."""
+        name = secrets.token_hex(12)
+        path = f"api-assets/{name}/{kind}.{extension}"
+        # Without an extension, so that the decoder judges a picture by its bytes alone.
+        self._handed_out[path] = self._folder / name
+        return path
+
+    def target(self, path: str) -> Path:
+        """Return the file that an upload is written to."""
+        return self._handed_out[path]
+
+    def find(self, path: str) -> Path | None:
+        """Return the uploaded file, or None when the path was never handed out or nothing was put there."""
+        file = self._handed_out.get(path)
+        return file if file is not None and file.exists() else None
