@@ -41,6 +41,7 @@ class MagicHourProjectSensor(ProjectWait, BaseSensorOperator):
     :param deferrable: wait in the triggerer, without a worker.
     :param poke_interval: seconds (or ``timedelta``) between looks. By default 5, or 60 with ``mode="reschedule"``;
         deferred none before 0.3 of the usual render time, then 5.
+    :param mode: ``poke`` or ``reschedule``, as in every sensor.
     :raises MagicHourProjectRejectedError: the project ended as error or canceled; not retried.
     :raises AirflowSensorTimeout: it was not finished after ``timeout``; the project goes on.
     :raises MagicHourApiError: the API does not know the project, or refuses the key for good.

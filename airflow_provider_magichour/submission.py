@@ -27,7 +27,8 @@ UPLOAD_KEPT = 7 * 24 * 3600
 UPLOAD_MARGIN = 3600
 """Seconds before that in which a remembered upload is no longer relied on."""
 
-# Query parameters of signed URLs that change at each signing: S3, Google, Azure, CloudFront, Alibaba.
+# Query parameters that change at each signing. The first two kinds are S3's and Google's own; the short names of Azure,
+# CloudFront and others count only beside a signature, as they may mean anything elsewhere.
 SIGNATURE_PARAMETERS = frozenset(
     "signature expires key-pair-id policy awsaccesskeyid ossaccesskeyid googleaccessid security-token "
     "se sp sv sr sig st spr skoid sktid skt ske sks skv ses sip".split()
@@ -36,10 +37,17 @@ SIGNATURE_PREFIXES = ("x-amz-", "x-goog-", "x-oss-")
 
 
 class Upload(BaseModel):
-    """A file that was uploaded for this task: ``file`` says which bytes, ``file_path`` where the API has them."""
+    """A file that was uploaded for this task.
+
+    :param source: where it was read.
+    :param file: which bytes: size and checksum.
+    :param file_path: where the API has them.
+    :param uploaded_at: when (ISO 8601).
+    """
 
     model_config = ConfigDict(frozen=True)
 
+    source: str
     file: str
     file_path: str
     uploaded_at: str
@@ -86,7 +94,7 @@ class Record(BaseModel):
     project_id: str | None = Field(default=None, min_length=1)
     submitted_at: str | None = None
     credits_charged: int | None = None
-    adopted: bool = False
+    adopted: bool | None = None
     max_tries: int | None = None
     uploads: dict[str, Upload] = Field(default_factory=dict)
     returned: Returned | None = None
@@ -114,6 +122,8 @@ def read_record(value: Any) -> Record | Unreadable | None:
         return None
     if isinstance(value, str) and value:
         value = _json_or({"project_id": value}, value)
+    if isinstance(value, Mapping) and "version" not in value and "project_id" not in value:
+        return Unreadable()
     try:
         return Record.model_validate(value)
     except ValidationError:
@@ -126,7 +136,7 @@ def _json_or(default: Any, text: str) -> Any:
         value = json.loads(text)
     except ValueError:
         return default
-    return value if isinstance(value, dict) else default
+    return {"project_id": value} if isinstance(value, str) else value if isinstance(value, dict) else default
 
 
 Action = Literal["submit", "reattach", "return", "unsure", "blocked", "fail"]
@@ -221,7 +231,7 @@ def _about_error(record: Record, error: MagicHourApiError | None, max_tries: int
 
 
 def _is_young(record: Record, now: float) -> bool:
-    return record.submitted_at is not None and 0 <= now - _epoch(record.submitted_at) <= YOUNG
+    return record.submitted_at is not None and abs(now - _epoch(record.submitted_at)) <= YOUNG
 
 
 def _about_missing(record: Record, max_tries: int, what: str) -> Decision:
@@ -248,11 +258,14 @@ def _cost(credits: int | None) -> str:
 def unsure_message(record: Record | Unreadable | None, why: str) -> str:
     """Say what is not known, and both ways out."""
     known = record if isinstance(record, Record) else Record()
+    sent = f"a create was sent at {known.intent_at or 'an unknown time'}"
+    if known.name:
+        sent += f" under the name {known.name!r}"
+    request = f"Request: {json.dumps(known.request, ensure_ascii=False)}. " if known.request else ""
     return (
-        "It is not known whether Magic Hour made a project: a create was sent at "
-        f"{known.intent_at or 'an unknown time'} under the name {known.name!r} and {why}. "
-        "Nothing more was sent, so nothing is paid twice. "
-        f"Request: {json.dumps(known.request)}. Look for that name at https://magichour.ai/my-library. "
+        f"It is not known whether Magic Hour made a project: {sent} and {why}. "
+        f"Nothing more was sent, so nothing is paid twice. {request}"
+        f"Look for {'that name' if known.name else 'a clip of this task'} at https://magichour.ai/my-library. "
         f'If it is there, adopt it: put {{"project_id": "<its id>"}} into the key {KEY} of this task\'s state store '
         f"(task instance, Storage tab, or REST) and clear the task. If it is not, delete that key and clear the task: "
         f"it submits anew. (on_unsure_submission='resubmit' does so by itself and may pay twice.)"
@@ -279,16 +292,21 @@ def fingerprint(request: Mapping[str, Any], *, files: Mapping[str, str], conn_id
 
 
 def unsigned(url: Any) -> Any:
-    """Return a URL without known signature parameters: signing again must not pay again."""
-    if not isinstance(url, str) or "?" not in url:
+    """Return a URL without known signature parameters and login: signing again must not pay again."""
+    if not isinstance(url, str) or "://" not in url:
         return url
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    is_signed = any(key.lower() in ("sig", "signature") for key, _ in query)
     kept = [
         (key, value)
-        for key, value in parse_qsl(parts.query, keep_blank_values=True)
-        if key.lower() not in SIGNATURE_PARAMETERS and not key.lower().startswith(SIGNATURE_PREFIXES)
+        for key, value in query
+        if not key.lower().startswith(SIGNATURE_PREFIXES) and not (is_signed and key.lower() in SIGNATURE_PARAMETERS)
     ]
-    return urlunsplit(parts._replace(query=urlencode(kept)))
+    return urlunsplit(parts._replace(query=urlencode(kept), netloc=parts.netloc.rpartition("@")[2]))
 
 
 def timestamp(now: float) -> str:

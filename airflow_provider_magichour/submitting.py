@@ -135,7 +135,7 @@ class Submission:
         record = record.model_copy(
             update={
                 "fingerprint": self._fingerprint,
-                "adopted": record.adopted or record.is_adoption,
+                "adopted": record.adopted or record.is_adoption or None,
                 "max_tries": self.max_tries,
                 "credits_charged": record.credits_charged if credits is None else credits,
                 "name": record.name or (project.name if project else None),
@@ -209,7 +209,9 @@ class Submission:
                 log.info("%s is uploaded already, as %s", source.path, remembered.file_path)
                 continue
             target = self.hook.upload(source.open, size=source.size, extension=source.extension)
-            upload = Upload(file=identity, file_path=target.file_path, uploaded_at=timestamp(time.time()))
+            upload = Upload(
+                source=str(source.path), file=identity, file_path=target.file_path, uploaded_at=timestamp(time.time())
+            )
             record = record.model_copy(update={"uploads": {**record.uploads, name: upload}})
             self.journal.try_write(record, f"{source.path} was uploaded, but a retry will upload it again")
         return record

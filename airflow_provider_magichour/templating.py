@@ -23,7 +23,7 @@ class ProjectIdField:
         return self if instance is None else getattr(instance, self._name, None)
 
     def __set__(self, instance: Any, value: Any) -> None:
-        instance.__dict__[self._name] = value.get("project_id") if isinstance(value, Mapping) else value
+        instance.__dict__[self._name] = value.get("project_id", value) if isinstance(value, Mapping) else value
 
 
 def seconds(name: str, value: Any) -> float:
@@ -33,11 +33,10 @@ def seconds(name: str, value: Any) -> float:
     :param value: number of seconds, ``timedelta``, or a rendered template that is a number.
     :raises MagicHourInvalidRequestError: for anything else, or a negative one.
     """
-    if isinstance(value, timedelta):
-        return value.total_seconds()
+    given = value.total_seconds() if isinstance(value, timedelta) else value
     try:
-        number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+        number = math.nan if isinstance(value, bool) else float(given)
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not 0 <= number < math.inf:
         raise MagicHourInvalidRequestError(f"{name}={value!r}: seconds (a number from 0 on) or a timedelta is needed")

@@ -32,6 +32,9 @@ T = TypeVar("T")
 KEY_PAGE = "https://magichour.ai/developer?tab=api-keys"
 
 # The API's ids are opaque; these characters cannot leave their place in a path.
+# Signed URLs are credentials; the API may repeat one that it could not fetch.
+QUERY = re.compile(r"(?<=\S)\?[^\s\"'<>]+=[^\s\"'<>]*")
+
 PROJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]*")
 
 
@@ -144,7 +147,7 @@ def read_answer(call: Call[T], status: int, headers: Mapping[str, str], body: by
             where = ", ".join(sorted({".".join(map(str, e["loc"])) or "body" for e in error.errors()}))
             return Failure(f"an answer that cannot be read (HTTP {status}; {where})", status=status)
     problem = _problem(body)
-    text = problem.message if problem else "no message of the API's"
+    text = QUERY.sub("?...", problem.message) if problem and problem.message else "no message of the API's"
     code = problem.code if problem else None
     return Failure(
         f"HTTP {status}{f' {code}' if code else ''}: {text[:500]}",
@@ -168,10 +171,12 @@ def error_for(call: Call[Any], failure: Failure, *, source: str) -> MagicHourApi
     :param source: where the API key came from, for messages, such as ``connection 'magichour_default'``.
     """
     if call.creates and not failure.made_nothing:
-        return MagicHourUnsureSubmissionError(failure.reason)
+        return MagicHourUnsureSubmissionError(
+            f"A project may have been made, and it costs credits: {failure.reason.rstrip('.')}"
+        )
     kind = MagicHourRejectedError if call.creates and failure.is_refusal else MagicHourApiError
     return kind(
-        f"Could not {call.what}: {failure.reason}.{_advice(call, failure, source)}",
+        f"Could not {call.what}: {failure.reason.rstrip('.')}.{_advice(call, failure, source)}",
         status_code=failure.status,
         code=failure.code,
         retry_after=failure.retry_after,
@@ -188,6 +193,8 @@ def _advice(call: Call[Any], failure: Failure, source: str) -> str:
         return f" Buy credits or change the plan of the account of {source} at https://magichour.ai/pricing"
     if failure.status == 403:
         return f" The key of {source} is valid, but its plan or permissions do not cover this"
+    if failure.status == 404 and failure.from_api and "-projects/" in call.target:
+        return f" Is it a project of another kind, or of another account than that of {source}, or was it deleted?"
     if failure.status is not None and 300 <= failure.status < 400:
         return f" Redirects are not followed: check the base URL (host) of {source}"
     if failure.status is None and not failure.sent:

@@ -121,12 +121,12 @@ CAPABILITIES: Mapping[str, Capability] = MappingProxyType(
         "wan-2.2": _row((*range(3, 11), 15), HD, "no", credits=(24, 48, 72)),
         "wan-3.0": _row((*range(2, 11), 15, 20, 25, 30), HD, "free", HD),
         # Legacy names. ltx-2, seedance, kling-2.5, sora-2 and kling-1.6: endpoint page of 2026-02-18, which had no
-        # end image; ltx-2.3: the published specification of 2026-08-18.
+        # end image; ltx-2.3, and the audio of sora-2: the published specification of 2026-08-18.
         "ltx-2": _row(LTX_2_SECONDS, HD, "always", legacy=True),
         "ltx-2.3": _row((*range(1, 11), 15, 20, 25, 30), HD, "free", HD, credits=(24, 48, 72), legacy=True),
         "seedance": _row(range(2, 13), HD, "no", legacy=True),
         "kling-2.5": _row((5, 10), "720p 1080p", "always", legacy=True),
-        "sora-2": _row(SORA_2_SECONDS, "720p", "always", credits=(120,), legacy=True),
+        "sora-2": _row(SORA_2_SECONDS, "720p", "free", credits=(120,), legacy=True),
         "kling-1.6": _row(range(5, 61, 5), "720p 1080p", "no", legacy=True),
         # The SDK: a name ending in -audio is the model without it and ``audio`` true.
         "kling-2.5-audio": _row((5, 10), "720p 1080p", "always", legacy=True),
@@ -160,7 +160,7 @@ def refusal(
     if known is None:
         return None
     if end_seconds not in known.seconds:
-        return f"end_seconds={end_seconds:g}: {model} makes clips of {_spans(known.seconds)} seconds"
+        return f"end_seconds={end_seconds}: {model} makes clips of {_spans(known.seconds)} seconds"
     if resolution is not None and resolution not in known.resolutions:
         return f"resolution={resolution!r}: {model} renders {_words(known.resolutions)}"
     if audio and known.audio == "no":
@@ -173,10 +173,11 @@ def refusal(
 def _end_image_refusal(model: str | None, known: Capability, end_seconds: float, resolution: str | None) -> str | None:
     if not known.end_image:
         return f"end_image: {model} takes no end image"
-    if resolution is not None and resolution not in known.end_image:
+    # Without a resolution the API renders 720p, on free plans 480p (SDK 0.90.0).
+    if (resolution or "720p") not in known.end_image:
         return f"end_image with resolution={resolution!r}: {model} takes one at {_words(known.end_image)}"
     if known.end_image_seconds is not None and end_seconds > known.end_image_seconds:
-        return f"end_image with end_seconds={end_seconds:g}: {model} takes one up to {known.end_image_seconds} seconds"
+        return f"end_image with end_seconds={end_seconds}: {model} takes one up to {known.end_image_seconds} seconds"
     return None
 
 
@@ -214,4 +215,4 @@ def _spans(seconds: tuple[int, ...]) -> str:
             spans[-1][1] = second
         else:
             spans.append([second, second])
-    return ", ".join(str(a) if a == b else f"{a}, {b}" if b == a + 1 else f"{a}-{b}" for a, b in spans)
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 
 # Where an argument of ours stands in the API's body, when the name differs.
 ARGUMENTS = {
+    "assets": "image",
     "assets.image_file_path": "image",
     "assets.end_image_file_path": "end_image",
     "style.prompt": "prompt",
@@ -60,6 +62,12 @@ def image_to_video_request(
         request = ImageToVideoRequest.model_validate(body)
     except ValidationError as error:
         raise MagicHourInvalidRequestError(_explain(error)) from None
+    try:
+        json.dumps(request.body(), allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError) as error:
+        raise MagicHourInvalidRequestError(
+            f"The request cannot be written as JSON: {error}. Nothing was sent."
+        ) from None
     if validate and (refused := table_refusal(request)):
         raise MagicHourInvalidRequestError(
             f"{refused}. Nothing was sent. "
@@ -106,7 +114,7 @@ def merge_extra(named: dict[str, Any], extra: Any) -> dict[str, Any]:
         raise MagicHourInvalidRequestError(
             f"extra_body={extra!r}: a dict of further fields of the API is needed, such as {{'width': 512}}"
         )
-    return _merged(named, extra, "")
+    return _merged(named, without_none(extra), "")
 
 
 def _merged(named: Mapping[str, Any], extra: Mapping[str, Any], prefix: str) -> dict[str, Any]:
@@ -141,6 +149,11 @@ def _explain(error: ValidationError) -> str:
         if detail["type"] == "missing":
             problems.append(f"{argument} is missing")
             continue
-        hint = "; to make one clip of each, use .expand()" if isinstance(detail["input"], list | tuple) else ""
-        problems.append(f"{argument}={detail['input']!r}: {detail['msg']}{hint}")
+        given = detail["input"]
+        if isinstance(given, list | tuple):
+            problems.append(
+                f"{argument} is a list of {len(given)}: {detail['msg']}; to make one clip of each, use .expand()"
+            )
+            continue
+        problems.append(f"{argument}={given!r}: {detail['msg']}")
     return f"{'; '.join(problems)}. Nothing was sent."

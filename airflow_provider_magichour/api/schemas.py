@@ -7,11 +7,11 @@ deprecated fields, carry new ones and use words nobody has seen.
 from __future__ import annotations
 
 import contextlib
-import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, WrapValidator
+from pydantic import BaseModel, ConfigDict, Field, WrapValidator, model_validator
 from pydantic_core import PydanticCustomError
 
 Kind = Literal["video", "image", "audio"]
@@ -36,8 +36,8 @@ def _strict_number(value: Any, _: Any) -> float | int:
     """Take a number, or a rendered template that is one; whole numbers become int, as the documentation sends."""
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
-            value = float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            value = value if "_" in value else float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < sys.float_info.max:
         raise PydanticCustomError("number", "a number is needed, such as 5 or '5'")
     return int(value) if value == int(value) else value
 
@@ -121,23 +121,34 @@ Lenient = Annotated[T | None, WrapValidator(_none_if_unreadable)]
 
 
 def _lenient_list(value: Any, handler: Any) -> Any:
-    try:
-        return handler(value if value is not None else ())
-    except ValueError:
-        return ()
+    """Read a list, without the items that cannot be read."""
+    kept: tuple[Any, ...] = ()
+    for item in value if isinstance(value, list | tuple) else ():
+        with contextlib.suppress(ValueError):
+            kept += handler([item])
+    return kept
 
 
 class _Read(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+
+def _with_cost_from(deprecated: str) -> Callable[[Any], Any]:
+    def fill(data: Any) -> Any:
+        if isinstance(data, Mapping) and data.get("credits_charged") is None:
+            return {**data, "credits_charged": data.get(deprecated)}
+        return data
+
+    return fill
 
 
 class CreatedProject(_Read):
     """Answer of a create. ``credits_charged`` falls back to the deprecated cost in frames, which is the same number."""
 
     id: str = Field(min_length=1)
-    credits_charged: Lenient[int] = Field(
-        default=None, validation_alias=AliasChoices("credits_charged", "estimated_frame_cost", "frame_cost")
-    )
+    credits_charged: Lenient[int] = None
+
+    _legacy_cost = model_validator(mode="before")(_with_cost_from("estimated_frame_cost"))
 
 
 class Download(_Read):
@@ -163,12 +174,12 @@ class Project(_Read):
     fps: Lenient[float] = None
     end_seconds: Lenient[float] = None
     enabled: Lenient[bool] = None
-    credits_charged: Lenient[int] = Field(
-        default=None, validation_alias=AliasChoices("credits_charged", "total_frame_cost")
-    )
+    credits_charged: Lenient[int] = None
     error: Lenient[ProjectError] = None
     downloads: Annotated[tuple[Download, ...], WrapValidator(_lenient_list)] = ()
     download: Lenient[Download] = None
+
+    _legacy_cost = model_validator(mode="before")(_with_cost_from("total_frame_cost"))
 
     @property
     def outputs(self) -> tuple[Download, ...]:

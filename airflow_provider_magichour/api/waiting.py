@@ -34,6 +34,9 @@ FIRST_LOOK = 0.3
 LOOK_INTERVAL = 5.0
 """Seconds between looks at a video: the vendor's advice (development and testing page, 2026-08-22)."""
 
+LEAST_INTERVAL = 1.0
+"""Seconds: looks are never closer together, whatever interval was asked for."""
+
 End = Literal["finished", "timeout", "unreachable"]
 
 
@@ -64,7 +67,7 @@ class Watch:
     def first_delay(self, now: float) -> float:
         """Return the seconds until the first look of a wait that begins, or goes on after a restart, at ``now``."""
         if self.interval is not None:
-            return self._until_deadline(self.interval, now)
+            return self._until_deadline(max(self.interval, LEAST_INTERVAL), now)
         quiet = FIRST_LOOK * EXPECTED_RENDER - (now - self.started_at)
         # A clock that was set back must not lengthen the silence.
         return self._until_deadline(min(max(quiet, 0.0), FIRST_LOOK * EXPECTED_RENDER), now)
@@ -72,7 +75,7 @@ class Watch:
     def next_delay(self, now: float, at_least: float = 0.0) -> float:
         """Return the seconds until the next look; the last one falls on the deadline."""
         wanted = LOOK_INTERVAL if self.interval is None else self.interval
-        return self._until_deadline(max(wanted, at_least), now)
+        return self._until_deadline(max(wanted, at_least, LEAST_INTERVAL), now)
 
     def _until_deadline(self, wanted: float, now: float) -> float:
         return max(0.0, min(wanted, self.deadline - now))
@@ -116,7 +119,7 @@ def _after_project(watch: Watch, project: Project, now: float) -> Step:
     watch = replace(
         watch,
         status=project.status,
-        credits_charged=project.credits_charged,
+        credits_charged=watch.credits_charged if project.credits_charged is None else project.credits_charged,
         trouble=None,
         refused_since=None,
         refused_key=None,
@@ -134,13 +137,12 @@ def _after_project(watch: Watch, project: Project, now: float) -> Step:
 def _after_error(watch: Watch, error: MagicHourApiError, now: float, key: str) -> Step:
     if error.status_code == 404 and error.from_api and now - watch.started_at > YOUNG:
         return Step(watch, end="unreachable", error=error)
-    since, refused_key = None, None
-    if _is_refusal(error):
-        same = watch.refused_since is not None and watch.refused_key == key
-        since, refused_key = (watch.refused_since if same else now), key
-    note = None if str(error) == watch.trouble else f"{error}. Looking again until the deadline"
+    since, refused_key = watch.refused_since, watch.refused_key
+    if _is_refusal(error) and (since is None or refused_key != key):
+        since, refused_key = now, key
+    note = None if str(error) == watch.trouble else f"{str(error).rstrip('.')}. Looking again until the deadline"
     watch = replace(watch, trouble=str(error), refused_since=since, refused_key=refused_key)
-    if since is not None and now - since >= REFUSAL_PATIENCE:
+    if _is_refusal(error) and since is not None and now - since >= REFUSAL_PATIENCE:
         return Step(watch, end="unreachable", error=error, note=note)
     pause = min(error.retry_after or 0.0, LONGEST_PAUSE)
     return Step(watch, delay=watch.next_delay(now, pause), error=error, note=note)
@@ -218,7 +220,8 @@ def timeout_message(watch: WaitEvent | Watch, seconds: float) -> str:
     cost = "an unknown number of" if watch.credits_charged is None else watch.credits_charged
     return (
         f"Magic Hour project {watch.project_id} was not finished after {seconds:.0f} s "
-        f"(last seen as {watch.status or 'nothing'}). The project goes on and costs {cost} credits; "
+        f"({f'last seen {watch.status}' if watch.status else 'never seen'}). "
+        f"The project goes on and costs {cost} credits; "
         f"a retry or a clear of this task waits for it again."
     )
 
@@ -228,7 +231,8 @@ def project_failure(project: Project, *, resubmits: bool) -> MagicHourProjectFai
 
     :param resubmits: whether a retry of the task submits a new project; waiting again heals nothing.
     """
-    detail = f" ({project.failure_code or 'no code'}: {project.error.message})" if project.error else ""
+    said = [part for part in (project.failure_code, project.error and project.error.message) if part]
+    detail = f" ({': '.join(said)})" if project.error and said else ""
     text = f"Magic Hour project {project.id} ended as {project.status}{detail}; its credits are refunded."
     if not resubmits:
         return MagicHourProjectRejectedError(

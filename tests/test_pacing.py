@@ -1,0 +1,166 @@
+"""Which failure may be repeated, and after how long."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_magichour.api.pacing import CREATE_PATIENCE, Failure, repeat_delay, retry_after_seconds
+
+
+def delay(failure, *, attempt=1, waited=0.0, patience=60.0, creates=False, chance=0.5):
+    return repeat_delay(failure, attempt=attempt, waited=waited, patience=patience, creates=creates, chance=chance)
+
+
+def status(code, **more):
+    return Failure(f"HTTP {code}", status=code, **more)
+
+
+NEVER_SENT = pytest.param(Failure("no connection", sent=False), id="never-connected")
+LOST = [
+    pytest.param(Failure("no answer within 30 s"), id="read-timeout"),
+    pytest.param(Failure("the connection was lost"), id="cut"),
+    pytest.param(status(200), id="unreadable-200"),
+    pytest.param(status(204), id="empty-204"),
+    *(pytest.param(status(code), id=str(code)) for code in (408, 500, 501, 504, 507, 520, 524)),
+]
+MADE_NOTHING = [NEVER_SENT, *(pytest.param(status(code), id=str(code)) for code in (429, 502, 503))]
+REFUSALS = [
+    pytest.param(status(code), id=str(code))
+    for code in (300, 301, 302, 304, 307, 308, 400, 401, 402, 403, 404, 405, 409, 410, 413, 418, 422, 425, 451, 499)
+]
+
+
+@pytest.mark.parametrize("failure", MADE_NOTHING)
+def test_a_create_is_repeated_where_nothing_was_made(failure):
+    assert delay(failure, creates=True) == 1.0
+
+
+@pytest.mark.parametrize("failure", LOST)
+def test_a_create_is_never_repeated_where_something_may_have_been_made(failure):
+    assert delay(failure, creates=True) is None
+
+
+@pytest.mark.parametrize("failure", LOST)
+def test_a_create_with_a_lost_answer_is_not_repeated_even_if_asked_to(failure):
+    assert delay(Failure(failure.reason, status=failure.status, retry_after=1.0), creates=True) is None
+
+
+@pytest.mark.parametrize("failure", [*MADE_NOTHING, *LOST])
+def test_other_calls_are_repeated_whatever_was_lost(failure):
+    assert delay(failure) == 1.0
+
+
+@pytest.mark.parametrize("creates", [True, False])
+@pytest.mark.parametrize("failure", REFUSALS)
+def test_a_refusal_is_never_repeated(failure, creates):
+    assert delay(failure, creates=creates) is None
+
+
+@pytest.mark.parametrize("failure", [*MADE_NOTHING, *REFUSALS])
+def test_it_is_sure_that_nothing_was_made(failure):
+    assert failure.made_nothing
+
+
+@pytest.mark.parametrize("failure", LOST)
+def test_it_is_not_sure_that_nothing_was_made(failure):
+    assert not failure.made_nothing
+
+
+@pytest.mark.parametrize(("attempt", "expected"), [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16), (6, 16), (60, 16)])
+def test_the_delay_doubles_up_to_16_seconds(attempt, expected):
+    assert delay(status(503), attempt=attempt) == expected
+
+
+@pytest.mark.parametrize(("chance", "expected"), [(0.0, 6.0), (0.5, 8.0), (1.0, 10.0)])
+def test_the_delay_is_spread_by_a_quarter_each_way(chance, expected):
+    assert delay(status(503), attempt=4, chance=chance) == expected
+
+
+@pytest.mark.parametrize(
+    ("waited", "expected"),
+    [
+        pytest.param(0.0, 8.0, id="fresh"),
+        pytest.param(52.0, 8.0, id="just-fits"),
+        pytest.param(52.1, None, id="just-not"),
+        pytest.param(60.0, None, id="used-up"),
+        pytest.param(90.0, None, id="overdrawn"),
+    ],
+)
+def test_no_repeat_begins_after_the_patience(waited, expected):
+    assert delay(status(503), attempt=4, waited=waited, patience=60.0) == expected
+
+
+def test_without_patience_there_is_one_attempt():
+    assert delay(status(503), patience=0.0) is None
+
+
+def test_a_create_has_two_minutes():
+    assert CREATE_PATIENCE == 120
+
+
+@pytest.mark.parametrize("creates", [True, False])
+@pytest.mark.parametrize("attempt", [1, 5])
+def test_what_the_api_asks_for_wins_over_the_own_delay(attempt, creates):
+    assert delay(status(429, retry_after=7.0), attempt=attempt, creates=creates) == 7.0
+
+
+def test_asked_for_no_delay_it_does_not_hammer():
+    assert delay(status(429, retry_after=0.0)) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [pytest.param(60.0, 60.0, id="fits"), pytest.param(60.5, None, id="longer"), pytest.param(1e9, None, id="years")],
+)
+def test_asked_to_wait_longer_than_the_patience_it_gives_up(asked, expected):
+    assert delay(status(429, retry_after=asked), patience=60.0) == expected
+
+
+WHEN = "Wed, 21 Oct 2015 07:28:00 GMT"
+EPOCH = 1445412480.0
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        pytest.param(None, None, id="missing"),
+        pytest.param("0", 0.0, id="zero"),
+        pytest.param("120", 120.0, id="seconds"),
+        pytest.param("1.5", 1.5, id="fraction"),
+        pytest.param(" 5 ", 5.0, id="blanks"),
+        pytest.param("-5", 0.0, id="negative"),
+        pytest.param("inf", None, id="inf"),
+        pytest.param("-inf", None, id="minus-inf"),
+        pytest.param("nan", None, id="nan"),
+        pytest.param("1e400", None, id="beyond-float"),
+        pytest.param("", None, id="empty"),
+        pytest.param("soon", None, id="junk"),
+        pytest.param("5, 10", None, id="two"),
+        pytest.param("Wed, 99 Oct 2015 07:28:00 GMT", None, id="no-such-day"),
+        pytest.param("Wed, 21 Oct 99999 07:28:00 GMT", None, id="no-such-year"),
+        pytest.param("Wed, 21 Oct 2015 07:28:00 +9999", None, id="no-such-zone"),
+    ],
+)
+def test_retry_after_is_read_or_ignored(header, expected):
+    assert retry_after_seconds(header, date=None, now=EPOCH) == expected
+
+
+@pytest.mark.parametrize(
+    ("date", "now", "expected"),
+    [
+        pytest.param("Wed, 21 Oct 2015 07:27:00 GMT", EPOCH, 60.0, id="own-date"),
+        pytest.param("Wed, 21 Oct 2015 07:27:00 GMT", EPOCH + 9e6, 60.0, id="own-date-and-a-wrong-clock"),
+        pytest.param("Wed, 21 Oct 2015 07:27:00 GMT", 0.0, 60.0, id="own-date-and-a-clock-of-1970"),
+        pytest.param("Wed, 21 Oct 2015 07:30:00 GMT", EPOCH, 0.0, id="already-past"),
+        pytest.param("Wed, 21 Oct 2015 09:27:00 +0200", EPOCH, 60.0, id="other-zone"),
+        pytest.param(None, EPOCH - 30, 30.0, id="no-date"),
+        pytest.param("junk", EPOCH - 30, 30.0, id="junk-date"),
+        pytest.param(None, EPOCH + 30, 0.0, id="no-date-already-past"),
+    ],
+)
+def test_an_http_date_is_counted_from_the_answers_own_date(date, now, expected):
+    assert retry_after_seconds(WHEN, date=date, now=now) == expected
+
+
+def test_a_date_without_a_zone_is_utc():
+    assert retry_after_seconds("Wed, 21 Oct 2015 07:28:00 -0000", date=None, now=EPOCH - 30) == 30

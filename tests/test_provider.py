@@ -1,0 +1,261 @@
+"""What Airflow, package managers and readers of the documentation are told about this provider."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.resources
+import inspect
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+from airflow.configuration import conf
+
+import airflow_provider_magichour
+from airflow_provider_magichour import exceptions, get_provider_info
+from airflow_provider_magichour.hooks import MagicHourHook
+from airflow_provider_magichour.operators import MagicHourDownloadOperator, MagicHourImageToVideoOperator
+from airflow_provider_magichour.sensors import MagicHourProjectSensor
+from airflow_provider_magichour.triggers import MagicHourProjectTrigger
+
+DISTRIBUTION = "airflow-provider-magichour"
+ROOT = Path(__file__).parent.parent
+
+OPERATORS = [
+    pytest.param(
+        MagicHourImageToVideoOperator(task_id="submit", image="a.png", end_seconds=5),
+        id="MagicHourImageToVideoOperator",
+    ),
+    pytest.param(
+        MagicHourDownloadOperator(task_id="fetch", project_id="p1", destination="clips/"),
+        id="MagicHourDownloadOperator",
+    ),
+    pytest.param(MagicHourProjectSensor(task_id="wait", project_id="p1"), id="MagicHourProjectSensor"),
+]
+PUBLIC_CLASSES = [
+    MagicHourHook,
+    MagicHourImageToVideoOperator,
+    MagicHourDownloadOperator,
+    MagicHourProjectSensor,
+    MagicHourProjectTrigger,
+    exceptions.MagicHourApiError,
+    exceptions.MagicHourProjectFailedError,
+]
+
+
+def test_the_provider_info_is_what_airflow_expects():
+    schema = importlib.resources.files("airflow").joinpath("provider_info.schema.json")
+    jsonschema.validate(get_provider_info(), json.loads(schema.read_text(encoding="utf-8")))
+
+
+def test_the_provider_info_is_json():
+    assert json.loads(json.dumps(get_provider_info())) == get_provider_info()
+
+
+def test_the_package_name_is_that_of_the_distribution():
+    assert importlib.metadata.metadata(get_provider_info()["package-name"])["Name"] == DISTRIBUTION
+
+
+def test_the_versions_agree():
+    newest = re.search(r"^## v?(\d\S*)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert newest is not None, "CHANGELOG.md has no line like '## 0.1.0'"
+    version = airflow_provider_magichour.__version__
+    assert [newest[1], get_provider_info()["versions"][0]] == [version, version]
+
+
+def named_in(info):
+    """Return every dotted name of our package in the provider info."""
+    if isinstance(info, dict):
+        info = list(info.values())
+    if isinstance(info, list):
+        return sorted({name for part in info for name in named_in(part)})
+    return [info] if isinstance(info, str) and info.startswith("airflow_provider_magichour.") else []
+
+
+def test_the_provider_info_names_modules_and_classes():
+    assert {"airflow_provider_magichour.operators", "airflow_provider_magichour.hooks.MagicHourHook"} <= set(
+        named_in(get_provider_info())
+    )
+
+
+@pytest.mark.parametrize("name", named_in(get_provider_info()))
+def test_every_name_in_the_provider_info_can_be_imported(name):
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError:
+        module, _, attribute = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), attribute)
+
+
+def test_the_connection_type_is_that_of_the_hook():
+    (connection,) = get_provider_info()["connection-types"]
+    assert connection["connection-type"] == MagicHourHook.conn_type == "magichour"
+    assert connection["hook-name"] == MagicHourHook.hook_name
+    assert MagicHourHook().magichour_conn_id == MagicHourHook.default_conn_name == "magichour_default"
+
+
+@pytest.mark.parametrize(
+    ("group", "name"),
+    [
+        ("apache_airflow_provider", "provider_info"),
+        ("pytest11", "magichour"),
+        ("console_scripts", "magichour-sandbox"),
+    ],
+)
+def test_an_entry_point_can_be_loaded(group, name):
+    found = importlib.metadata.distribution(DISTRIBUTION).entry_points.select(group=group, name=name)
+    assert [entry_point.load() is not None for entry_point in found] == [True]
+
+
+def test_airflow_finds_the_provider_info():
+    (found,) = importlib.metadata.distribution(DISTRIBUTION).entry_points.select(group="apache_airflow_provider")
+    assert found.load() is get_provider_info
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("hooks", "MagicHourHook"),
+        ("operators", "MagicHourImageToVideoOperator"),
+        ("operators", "MagicHourDownloadOperator"),
+        ("sensors", "MagicHourProjectSensor"),
+        ("triggers", "MagicHourProjectTrigger"),
+        ("sandbox", "Sandbox"),
+        ("exceptions", "MagicHourError"),
+        ("exceptions", "MagicHourApiError"),
+        ("exceptions", "MagicHourRejectedError"),
+        ("exceptions", "MagicHourStorageError"),
+        ("exceptions", "MagicHourInvalidRequestError"),
+        ("exceptions", "MagicHourUnsureSubmissionError"),
+        ("exceptions", "MagicHourProjectFailedError"),
+        ("exceptions", "MagicHourProjectRejectedError"),
+        ("exceptions", "MagicHourTimeoutError"),
+    ],
+)
+def test_a_public_name_is_where_it_is_documented(module, name):
+    assert hasattr(importlib.import_module(f"airflow_provider_magichour.{module}"), name)
+
+
+@pytest.mark.parametrize(
+    ("error", "parent", "retried"),
+    [
+        ("MagicHourApiError", "MagicHourError", True),
+        ("MagicHourRejectedError", "MagicHourApiError", False),
+        ("MagicHourStorageError", "MagicHourError", True),
+        ("MagicHourInvalidRequestError", "MagicHourError", False),
+        ("MagicHourUnsureSubmissionError", "MagicHourError", False),
+        ("MagicHourProjectFailedError", "MagicHourError", True),
+        ("MagicHourProjectRejectedError", "MagicHourProjectFailedError", False),
+        ("MagicHourTimeoutError", "MagicHourError", True),
+    ],
+)
+def test_airflow_retries_only_what_another_try_can_heal(error, parent, retried):
+    kind = getattr(exceptions, error)
+    assert issubclass(kind, getattr(exceptions, parent))
+    assert issubclass(kind, exceptions.MagicHourError)
+    assert issubclass(kind, exceptions.AirflowException)
+    assert issubclass(kind, exceptions.AirflowFailException) is not retried
+
+
+DEFAULTS = [
+    *(
+        (MagicHourImageToVideoOperator, *row)
+        for row in [
+            ("image", inspect.Parameter.empty),
+            ("end_seconds", inspect.Parameter.empty),
+            ("end_image", None),
+            ("model", None),
+            ("resolution", None),
+            ("audio", None),
+            ("prompt", None),
+            ("name", None),
+            ("magichour_conn_id", "magichour_default"),
+            ("conn_id", None),
+            ("extra_body", None),
+            ("wait_for_completion", False),
+            ("poll_interval", None),
+            ("timeout", 3600),
+            ("durable", True),
+            ("on_unsure_submission", "fail"),
+            ("validate_request", True),
+        ]
+    ),
+    *(
+        (MagicHourDownloadOperator, *row)
+        for row in [
+            ("project_id", inspect.Parameter.empty),
+            ("destination", inspect.Parameter.empty),
+            ("kind", "video"),
+            ("conn_id", None),
+            ("magichour_conn_id", "magichour_default"),
+            ("overwrite", False),
+        ]
+    ),
+    *(
+        (MagicHourProjectSensor, *row)
+        for row in [
+            ("project_id", inspect.Parameter.empty),
+            ("kind", "video"),
+            ("magichour_conn_id", "magichour_default"),
+        ]
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("owner", "argument", "default"), [pytest.param(*row, id=f"{row[0].__name__}-{row[1]}") for row in DEFAULTS]
+)
+def test_an_argument_has_its_documented_default(owner, argument, default):
+    assert inspect.signature(owner.__init__).parameters[argument].default == default
+
+
+@pytest.mark.parametrize("owner", [MagicHourImageToVideoOperator, MagicHourProjectSensor])
+def test_deferring_follows_airflows_default(owner):
+    default = conf.getboolean("operators", "default_deferrable", fallback=False)
+    assert inspect.signature(owner.__init__).parameters["deferrable"].default is default
+
+
+def documented(owner):
+    """Return the ``:param:`` texts of a class by name."""
+    parts = re.split(r"^:", inspect.cleandoc(owner.__doc__), flags=re.MULTILINE)
+    found = (re.match(r"param (\w+):\s*(.*)", part, re.DOTALL) for part in parts)
+    return {match[1]: match[2].strip() for match in found if match}
+
+
+@pytest.mark.parametrize("owner", PUBLIC_CLASSES)
+def test_every_argument_is_documented(owner):
+    arguments = {
+        name
+        for name, parameter in inspect.signature(owner.__init__).parameters.items()
+        if name != "self" and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+    }
+    assert arguments - {name for name, text in documented(owner).items() if text} == set()
+
+
+@pytest.mark.parametrize("owner", PUBLIC_CLASSES)
+def test_nothing_is_documented_that_is_no_argument(owner):
+    assert set(documented(owner)) - set(inspect.signature(owner.__init__).parameters) == set()
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_every_template_field_is_an_attribute(operator):
+    assert [name for name in operator.template_fields if not hasattr(operator, name)] == []
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_every_template_field_is_an_argument(operator):
+    assert set(operator.template_fields) <= set(inspect.signature(type(operator).__init__).parameters)
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_the_documentation_says_what_is_templated(operator):
+    said = {name for name, text in documented(type(operator)).items() if "(templated)" in text}
+    assert said == set(operator.template_fields)
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_how_a_template_field_is_shown_is_said_for_template_fields_alone(operator):
+    assert set(operator.template_fields_renderers) <= set(operator.template_fields)
