@@ -1,0 +1,49 @@
+# Everything happens in .venv; nothing is installed elsewhere. `make` alone lists the targets.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-crash check format build constraints clean
+
+BIN := .venv/bin
+CONSTRAINTS := constraints/airflow-3.3.txt
+STAMP := .venv/complete
+AIRFLOW := $(patsubst apache-airflow==%,%,$(shell grep '^apache-airflow==' $(CONSTRAINTS)))
+# Bytecode written once saves seconds at every start of Airflow.
+unexport PYTHONDONTWRITEBYTECODE
+unexport VIRTUAL_ENV
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## make .venv with the package, Airflow and all tools (the other targets do so themselves)
+
+$(STAMP): pyproject.toml $(CONSTRAINTS) tools/setup.sh
+	@sh tools/setup.sh $(CONSTRAINTS)
+	@touch $@
+
+demo: $(STAMP) ## photos become clips in a real Airflow; KEEP=1 keeps its web UI up, YES=1 agrees to costs
+	@$(BIN)/python -m tools.demo $(if $(KEEP),--keep) $(if $(YES),--yes)
+
+test: $(STAMP) ## run all tests; ARGS="..." goes to pytest
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-crash: $(STAMP) ## what survives killed tasks, workers and triggerers, in real components; ARGS="..." goes to pytest
+	@$(BIN)/python -m pytest tests_crash $(ARGS)
+
+check: $(STAMP) ## lint, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP) ## put the code into its form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+build: $(STAMP) ## make the wheel and the source archive in dist/
+	$(BIN)/uv build --quiet --out-dir dist
+
+constraints: $(STAMP) ## resolve the versions in constraints/ anew; AIRFLOW=3.3.2 says for which Airflow
+	@sh tools/constraints.sh $(AIRFLOW) $(CONSTRAINTS)
+
+clean: ## remove all that make has made, but the clips of the demo
+	rm -rf .venv .cache dist build .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,74 @@
+"""A run through real components: API server, scheduler with LocalExecutor, DAG processor, triggerer."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tools.airflow_processes import port_is_open
+from tools.local_airflow import LocalAirflow, LocalAirflowError
+
+pytest_plugins = ["tests.airflow_fixture"]
+
+DAG = textwrap.dedent(
+    """
+    from datetime import timedelta
+
+    from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+    from airflow.sdk import DAG, BaseOperator, task
+
+
+    class Deferred(BaseOperator):
+        def execute(self, context):
+            self.defer(trigger=TimeDeltaTrigger(timedelta(seconds=8)), method_name="resume")
+
+        def resume(self, context, event=None):
+            return "waited"
+
+
+    with DAG("toy", schedule=None):
+
+        @task
+        def plain(params=None):
+            print("hello from a task")
+            return {"a": 1}
+
+        plain() >> Deferred(task_id="deferred")
+    """
+)
+
+
+def test_plain_and_deferred_tasks_run_and_nothing_stays_behind(tmp_path: Path) -> None:
+    (tmp_path / "toy.py").write_text(DAG)
+    with LocalAirflow(tmp_path) as airflow:
+        run_id, state = airflow.run("toy")
+        processes = [psutil.Process(found.pid) for found in airflow.processes()]
+        home = airflow.home
+        assert state == "success"
+        assert airflow.rest.xcom("toy", run_id, "plain") == {"a": 1}
+        assert airflow.rest.xcom("toy", run_id, "deferred") == "waited"
+        assert "hello from a task" in airflow.rest.log("toy", run_id, "plain")
+        assert len(processes) >= len(airflow.pids) == 4
+    assert not [process for process in processes if is_alive(process)]
+    assert not port_is_open(airflow.port)
+    assert not home.exists()
+
+
+def test_dag_file_that_cannot_be_imported_is_named(local_airflow: LocalAirflow) -> None:
+    broken = local_airflow.dag_folders[0] / "broken.py"
+    broken.write_text("from airflow.sdk import DAG\nraise RuntimeError('not today')\n")
+    try:
+        with pytest.raises(LocalAirflowError, match="not today"):
+            local_airflow.wait_for_dag("broken")
+    finally:
+        broken.unlink()
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

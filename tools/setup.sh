@@ -1,0 +1,33 @@
+#!/bin/sh
+# Makes .venv with any Python from 3.11 on and installs the package, Airflow and the development tools into it.
+# Usage: tools/setup.sh CONSTRAINTS, from the project's folder. PYTHON=... chooses another interpreter.
+set -eu
+constraints=$1
+
+suitable() {
+    "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null
+}
+
+python=
+for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+    if suitable "$candidate"; then
+        python=$candidate
+        break
+    fi
+done
+if [ -z "$python" ]; then
+    echo "No Python 3.11, 3.12 or 3.13 found (looked for: ${PYTHON:-python3 python3.13 python3.12 python3.11})." >&2
+    echo "Install one, or name one: make PYTHON=/path/to/python3.12" >&2
+    exit 1
+fi
+
+echo "Setting up .venv with $("$python" -V) (once; about a minute)"
+if ! "$python" -m venv --clear .venv; then
+    echo "$python cannot make virtual environments; on Debian or Ubuntu: apt install python3-venv" >&2
+    exit 1
+fi
+echo "  uv, which installs fast"
+.venv/bin/python -m pip install --quiet --disable-pip-version-check -c "$constraints" uv
+echo "  Apache Airflow $(sed -n 's/^apache-airflow==//p' "$constraints"), this package, the development tools"
+.venv/bin/uv pip install --quiet --python .venv/bin/python --compile-bytecode \
+    -c "$constraints" -e '.[sandbox]' --group dev
