@@ -236,7 +236,6 @@ class MagicHourHook(BaseHook):
         while step.end is None:
             time.sleep(step.delay)
             step = self.observe(step.watch, kind)
-        self.close()
         return step
 
     def outlast_refusal(self, step: Step, kind: Kind) -> Step:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
@@ -242,12 +243,12 @@ class MagicHourImageToVideoOperator(ProjectWait):
             interval=self._interval,
             credits_charged=submitted.credits_charged,
         )
-        hook = self.hook()
-        step = hook.observe(watch, "video")
-        if step.end is None:
-            if self.deferrable:
+        with closing(self.hook()) as hook:
+            step = hook.observe(watch, "video")
+            if step.end is None and self.deferrable:
                 self.defer_to_trigger(step.watch, "video")
-            step = hook.wait_for_project(step.watch, "video")
+            if step.end is None:
+                step = hook.wait_for_project(step.watch, "video")
         return self.end(context, step)
 
     def _push(self, context: Context, project_id: str, credits: int | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
@@ -93,11 +94,11 @@ class MagicHourProjectSensor(ProjectWait, BaseSensorOperator):
             interval=interval,
             started_at=self._first_poke(context) if self.reschedule and not self.deferrable else None,
         )
-        self._hook = self.hook()
-        self._hook.settings()  # a connection that is not there fails here, not at the deadline
-        if not self.deferrable:
-            return super().execute(context)
-        step = self._hook.observe(self._watch, self._kind())
+        with closing(self.hook()) as self._hook:
+            self._hook.settings()  # a connection that is not there fails here, not at the deadline
+            if not self.deferrable:
+                return super().execute(context)
+            step = self._hook.observe(self._watch, self._kind())
         if step.end is None:
             self.defer_to_trigger(step.watch, self._kind())
         return self.end(context, step)

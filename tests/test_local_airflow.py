@@ -57,14 +57,19 @@ def test_plain_and_deferred_tasks_run_and_nothing_stays_behind(tmp_path: Path) -
     assert not home.exists()
 
 
-def test_dag_file_that_cannot_be_imported_is_named(local_airflow: LocalAirflow) -> None:
-    broken = local_airflow.dag_folders[0] / "broken.py"
-    broken.write_text("from airflow.sdk import DAG\nraise RuntimeError('not today')\n")
+def test_dag_file_that_cannot_be_imported_is_named_and_hinders_no_other(local_airflow: LocalAirflow) -> None:
+    folder = local_airflow.dag_folders[0]
+    broken, sound = folder / "broken.py", folder / "sound.py"
+    broken.write_text("from airflow.sdk import DAG\nraise RuntimeError('not today')\nDAG('misfit')\n")
     try:
         with pytest.raises(LocalAirflowError, match="not today"):
-            local_airflow.wait_for_dag("broken")
+            local_airflow.wait_for_dag("misfit")
+        sound.write_text("from airflow.sdk import DAG\nDAG('sound', schedule=None)\n")
+        local_airflow.wait_for_dag("sound")
+        assert any("not today" in trace for trace in local_airflow.rest.import_errors().values())
     finally:
         broken.unlink()
+        sound.unlink(missing_ok=True)
 
 
 def is_alive(process: psutil.Process) -> bool:

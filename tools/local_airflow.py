@@ -212,17 +212,28 @@ class LocalAirflow:
         return [each.name for each in watched if each.started and beats.get(each.name, _NEVER) < each.started]
 
     def wait_for_dag(self, dag_id: str, timeout: float = 60) -> None:
-        """Return when the DAG is there; a file that cannot be imported ends the wait with its stack trace."""
+        """Return when the DAG is there.
+
+        A file that names the DAG and cannot be imported ends the wait with its stack trace. Trouble in other files
+        is told only in the timeout's message: Airflow lists it a while longer than the files exist.
+        """
 
         def there() -> bool:
             if self.rest.has_dag(dag_id):
                 return True
-            if errors := self.rest.import_errors():
-                traces = "\n".join(f"{name}:\n{trace}" for name, trace in errors.items())
-                raise LocalAirflowError(f"DAG {dag_id} is not there; not imported were\n{traces}")
+            errors = self.rest.import_errors()
+            if own := {name: trace for name, trace in errors.items() if self._names(name, dag_id)}:
+                raise LocalAirflowError(f"DAG {dag_id} cannot be imported\n{_traces(own)}")
             return False
 
-        self.wait_for(there, timeout, f"DAG {dag_id} is found in {', '.join(map(str, self.dag_folders))}")
+        try:
+            self.wait_for(there, timeout, f"DAG {dag_id} in {', '.join(map(str, self.dag_folders))}")
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; not imported:\n{_traces(self.rest.import_errors())}") from None
+
+    def _names(self, dag_file: str, dag_id: str) -> bool:
+        files = [folder / dag_file for folder in self.dag_folders]
+        return any(dag_id in file.read_text() for file in files if file.is_file())
 
     def wait_for_run(self, dag_id: str, run_id: str, timeout: float = 120) -> str:
         """Return the final state of a run, success or failed; a timeout says where its tasks are."""
@@ -340,6 +351,10 @@ class LocalAirflow:
             return action()
         finally:
             self.phases[phase] = time.monotonic() - begin
+
+
+def _traces(errors: Mapping[str, str]) -> str:
+    return "\n".join(f"{name}:\n{trace}" for name, trace in errors.items()) or "nothing"
 
 
 def _raise_terminated(signum: int, frame: FrameType | None) -> None:
