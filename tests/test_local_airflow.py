@@ -64,7 +64,7 @@ def test_dag_file_that_cannot_be_imported_is_named_and_hinders_no_other(local_ai
     try:
         with pytest.raises(LocalAirflowError, match="not today"):
             local_airflow.wait_for_dag("misfit")
-        sound.write_text("from airflow.sdk import DAG\nDAG('sound', schedule=None)\n")
+        sound.write_text("from airflow.sdk import DAG\ndag = DAG('sound', schedule=None)\n")
         local_airflow.wait_for_dag("sound")
         assert any("not today" in trace for trace in local_airflow.rest.import_errors().values())
     finally:
