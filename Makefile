@@ -1,7 +1,7 @@
 # Everything happens in .venv; nothing is installed elsewhere. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-crash check format build constraints clean
+.PHONY: help setup demo test test-crash figures check format build constraints clean
 
 BIN := .venv/bin
 CONSTRAINTS := constraints/airflow-3.3.txt
@@ -26,8 +26,12 @@ demo: $(STAMP) ## photos become clips in a real Airflow; KEEP=1 keeps its web UI
 test: $(STAMP) ## run all tests; ARGS="..." goes to pytest
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-crash: $(STAMP) ## what survives killed tasks, workers and triggerers, in real components; ARGS="..." goes to pytest
-	@$(BIN)/python -m pytest tests_crash $(ARGS)
+test-crash: $(STAMP) ## paying once, proven by killing things (some 8 minutes, needs PostgreSQL); SHORT=1: the chief rows
+	@$(BIN)/python -m pytest tests_crash $(if $(SHORT),--short) $(ARGS)
+
+figures: $(STAMP) ## what importing costs, and the size of the code
+	@$(BIN)/python -m tools.import_cost
+	@$(BIN)/python -m tools.code_size
 
 check: $(STAMP) ## lint, formatting and types
 	$(BIN)/ruff check .
