@@ -99,7 +99,7 @@ def decode(data: bytes) -> VideoFrame:
 def _turned(frame: VideoFrame, turns: int) -> VideoFrame:
     """Turn a picture by quarter turns counter-clockwise: phones note the turn rather than turning it."""
     pixels = np.rot90(frame.reformat(format="rgb24").to_ndarray(), turns)
-    return VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+    return VideoFrame.from_ndarray(np.ascontiguousarray(pixels, dtype=np.uint8), format="rgb24")
 
 
 def neutral_picture(seed: str) -> VideoFrame:
@@ -264,7 +264,7 @@ class _Tone:
 def tone(start: int, end: int) -> NDArray[np.float32]:
     """Return the samples of a quiet tone from one sample number to another."""
     wave_form = np.sin(np.arange(start, end) * (2 * math.pi * TONE_HERTZ / SAMPLE_RATE)) * TONE_LEVEL
-    return wave_form.astype(np.float32)
+    return np.asarray(wave_form, dtype=np.float32)
 
 
 def write_picture(target: Path, picture: VideoFrame) -> None:
