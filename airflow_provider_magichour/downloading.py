@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import httpx
 from airflow_provider_magichour.api.calls import checked_kind, checked_project_id
 from airflow_provider_magichour.api.client import MagicHourClient
 from airflow_provider_magichour.api.schemas import Kind, Project
-from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourStorageError
+from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourInvalidRequestError, MagicHourStorageError
 from airflow_provider_magichour.hooks import MagicHourHook
 from airflow_provider_magichour.storage import AnyPath, destination_paths, size_of, uri_of, write_atomically
 
@@ -21,8 +22,6 @@ log = logging.getLogger(__name__)
 
 CUTS = 10
 """Interruptions of one file that are mended in place before the task fails."""
-
-CHUNK = 1 << 18
 
 
 @dataclass
@@ -46,6 +45,10 @@ class Download:
 
     def run(self) -> list[str]:
         """Fetch every result and return where they are, in the API's order."""
+        if not isinstance(self.destination, str) or not self.destination.strip():
+            raise MagicHourInvalidRequestError(
+                f"destination={self.destination!r}: a folder (ending in /) or a file is needed, local or as a URI"
+            )
         kind, project_id = checked_kind(self.kind), checked_project_id(self.project_id)
         project = self._complete(kind)
         urls = [output.url for output in project.outputs]
@@ -103,7 +106,7 @@ class Transfer:
         try:
             with self._client.stream(self._url) as response:
                 return _total(response, 0) if response.status_code == 200 else None
-        except httpx.TransportError:
+        except (httpx.RequestError, httpx.InvalidURL):
             return None
 
     def copy_to(self, stream: IO[bytes]) -> int:
@@ -117,7 +120,7 @@ class Transfer:
                 log.warning("Download interrupted after %d bytes (%s), going on", self._done, trouble)
             try:
                 self._read_on(stream)
-            except httpx.TransportError as error:
+            except (httpx.RequestError, httpx.InvalidURL) as error:
                 trouble = type(error).__name__
                 continue
             except _Expired as error:
@@ -135,19 +138,29 @@ class Transfer:
                 raise _Expired(f"HTTP {response.status_code}, the download URL has expired")
             if response.status_code not in (200, 206):
                 raise httpx.RemoteProtocolError(f"HTTP {response.status_code}")
-            if response.status_code == 200:
-                # The store has no ranges: the file starts again.
-                stream.seek(0)
-                stream.truncate()
-                self._done = 0
-            self._total = _total(response, self._done)
-            for chunk in response.iter_raw(CHUNK):
-                stream.write(chunk)
-                self._done += len(chunk)
+            start = _start(response)
+            if start not in (0, self._done):
+                raise httpx.RemoteProtocolError("a part that was not asked for")
+            # A store without ranges sends the file again; an object store's stream cannot go back.
+            known = self._done - start
+            self._total = _total(response, start)
+            for chunk in response.iter_raw():
+                fresh = chunk[known:]
+                known -= min(known, len(chunk))
+                stream.write(fresh)
+                self._done += len(fresh)
 
 
 class _Expired(Exception):
     pass
+
+
+def _start(response: httpx.Response) -> int:
+    """Return the first byte of the file that an answer holds, -1 when a part does not say."""
+    if response.status_code != 206:
+        return 0
+    part = re.match(r"bytes (\d+)-", response.headers.get("content-range", ""))
+    return int(part[1]) if part else -1
 
 
 def _total(response: httpx.Response, start: int) -> int | None:

@@ -261,8 +261,8 @@ def _explained(conn_id: str) -> Any:
         yield
     except AirflowNotFoundException:
         raise MagicHourInvalidRequestError(
-            f"Airflow has no connection {conn_id!r}. Add one of type Magic Hour (magichour) with the API key as "
-            f"password; get a key at {calls.KEY_PAGE}"
+            f"Airflow has no connection {conn_id!r}, or cannot read it. Add one of type Magic Hour (magichour) "
+            f"with the API key as password; get a key at {calls.KEY_PAGE}"
         ) from None
 
 
@@ -274,6 +274,8 @@ def settings_from(connection: Connection, extra: Mapping[str, Any], conn_id: str
     :param conn_id: its id, for messages.
     :raises MagicHourInvalidRequestError: naming the field, its value and what is allowed; never the key.
     """
+    if not isinstance(extra, Mapping):
+        raise MagicHourInvalidRequestError(f"Extra of connection {conn_id!r}: a JSON object is needed")
     key = (connection.password or "").strip()
     if not key:
         raise MagicHourInvalidRequestError(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.providers.common.compat.sdk import AirflowException, BaseOperator, conf
+from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_magichour.project_wait import ProjectWait
 from airflow_provider_magichour.templating import ProjectIdField, seconds
@@ -139,19 +139,6 @@ class MagicHourImageToVideoOperator(ProjectWait):
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Return the project that the trigger has waited for."""
         return self.end_from_event(context, event, "video")
-
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Say what becomes of the project also where Airflow itself ends the deferral."""
-        try:
-            return super().resume_execution(next_method, next_kwargs, context)
-        except AirflowException as error:
-            # Airflow 3.0 has this class in airflow.exceptions, 3.3 in airflow.sdk.exceptions, and compat.sdk lacks it.
-            if type(error).__name__ != "TaskDeferralTimeout":
-                raise
-            raise self.timed_out(
-                "Airflow ended the wait for this task's Magic Hour project, which goes on and costs its credits; "
-                "is a triggerer running? A retry waits for it again."
-            ) from None
 
     def on_kill(self) -> None:
         """Say that the project goes on: the API has no cancel, and deleting a project is none."""

@@ -6,7 +6,7 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.providers.common.compat.sdk import AirflowException, AirflowSensorTimeout, BaseOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -31,6 +31,21 @@ class ProjectWait(BaseOperator):
     def timed_out(self, message: str) -> Exception:
         """Return this task's error for a deadline that passed."""
         raise NotImplementedError
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Say what becomes of the project also where Airflow itself ends the deferral."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except AirflowException as error:
+            ended = error.__cause__ if isinstance(error, AirflowSensorTimeout) else error
+            # Airflow 3.0 has this class in airflow.exceptions, 3.3 in airflow.sdk.exceptions, and compat.sdk lacks it.
+            if type(ended).__name__ != "TaskDeferralTimeout":
+                raise
+            project = getattr(self, "project_id", None) or "(see this task's XCom project_id)"
+            raise self.timed_out(
+                f"Airflow ended the wait for Magic Hour project {project}, which goes on and costs its credits; "
+                "is a triggerer running? A retry or a clear of this task waits for it again."
+            ) from None
 
     def hook(self) -> MagicHourHook:
         from airflow_provider_magichour.hooks import MagicHourHook

@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
+from airflow_provider_magichour.api.calls import shown
 from airflow_provider_magichour.api.capabilities import AUDIO_EXTENSIONS, IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
 from airflow_provider_magichour.api.schemas import Kind
-from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError, MagicHourStorageError
+from airflow_provider_magichour.exceptions import MagicHourError, MagicHourInvalidRequestError, MagicHourStorageError
 
 MAGIC_HOUR_PATHS = ("api-assets/", "saved-items/")
 CHUNK = 1 << 20
@@ -68,21 +69,21 @@ def source_of(argument: str, value: str, conn_id: str | None) -> Source | None:
     :raises MagicHourInvalidRequestError: for an extension that the API does not take.
     :raises MagicHourStorageError: when the file is missing or cannot be read.
     """
-    if value.startswith(("http://", "https://", *MAGIC_HOUR_PATHS)):
+    if value.lower().startswith(("http://", "https://")) or value.startswith(MAGIC_HOUR_PATHS):
         return None
     extension = os.path.splitext(urlsplit(value).path if "://" in value else value)[1].lstrip(".").lower()
     if extension not in IMAGE_EXTENSIONS:
         raise MagicHourInvalidRequestError(
-            f"{argument}={value!r}: the extension {extension or '(none)'!r} is not an image that Magic Hour takes; "
-            f"allowed: {', '.join(sorted(IMAGE_EXTENSIONS))}. Nothing was sent."
+            f"{argument}={shown(value)}: the extension {extension or '(none)'!r} is not an image that Magic Hour "
+            f"takes; allowed: {', '.join(sorted(IMAGE_EXTENSIONS))}. Nothing was sent."
         )
     path = path_of(value, conn_id)
     with _storage_errors("read", path):
         size = path.stat().st_size
         if not path.is_file():
-            raise MagicHourInvalidRequestError(f"{argument}={value!r} is not a file. Nothing was sent.")
+            raise MagicHourInvalidRequestError(f"{argument}={shown(value)} is not a file. Nothing was sent.")
     if not size:
-        raise MagicHourInvalidRequestError(f"{argument}={value!r} is empty. Nothing was sent.")
+        raise MagicHourInvalidRequestError(f"{argument}={shown(value)} is empty. Nothing was sent.")
     return Source(path, size, extension)
 
 
@@ -97,7 +98,7 @@ def path_of(value: str, conn_id: str | None) -> AnyPath:
         return ObjectStoragePath(value, conn_id=conn_id)
     except Exception as error:
         raise MagicHourStorageError(
-            f"Could not open {value!r}: {error}. Is the provider for {value.split('://')[0]}:// installed?"
+            f"Could not open {shown(value)}: {error}. Is the provider for {value.split('://')[0]}:// installed?"
         ) from error
 
 
@@ -105,7 +106,7 @@ def path_of(value: str, conn_id: str | None) -> AnyPath:
 def _storage_errors(doing: str, path: AnyPath) -> Iterator[None]:
     try:
         yield
-    except (MagicHourStorageError, MagicHourInvalidRequestError):
+    except MagicHourError:
         raise
     except Exception as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
@@ -146,7 +147,10 @@ def destination_paths(
 
 def _extension(url: str, kind: Kind) -> str:
     default, known = EXTENSIONS[kind]
-    extension = os.path.splitext(urlsplit(url).path)[1].lstrip(".").lower()
+    try:
+        extension = os.path.splitext(urlsplit(url).path)[1].lstrip(".").lower()
+    except ValueError:
+        return default
     return extension if extension in known else default
 
 
@@ -161,8 +165,19 @@ def write_atomically(path: AnyPath, fill: Callable[[IO[bytes]], int]) -> int:
     :raises MagicHourStorageError: naming path and cause; nothing partial is left.
     """
     if isinstance(path, ObjectStoragePath) and path.protocol not in ("file", "local"):
-        with _storage_errors("write", path), path.open("wb") as stream:  # type: ignore[no-untyped-call]
-            return fill(stream)
+        with _storage_errors("write", path):
+            stream = path.open("wb")  # type: ignore[no-untyped-call]
+            try:
+                written = fill(stream)
+            except BaseException:
+                # Closing would make an object of what was written so far.
+                inner = getattr(stream, "_obj", stream)
+                with contextlib.suppress(Exception):
+                    inner.discard()
+                inner.closed = True
+                raise
+            stream.close()
+            return written
     local = Path(path.path) if isinstance(path, ObjectStoragePath) else path
     partial = local.with_name(f".{local.name}.part")
     with _storage_errors("write", path):

@@ -14,6 +14,7 @@ from airflow_provider_magichour.exceptions import (
     MagicHourApiError,
     MagicHourError,
     MagicHourInvalidRequestError,
+    MagicHourStorageError,
     MagicHourUnsureSubmissionError,
 )
 from airflow_provider_magichour.hooks import READ_PATIENCE, MagicHourHook
@@ -208,7 +209,14 @@ class Submission:
             if remembered and remembered.is_usable(identity, time.time()):
                 log.info("%s is uploaded already, as %s", source.path, remembered.file_path)
                 continue
-            target = self.hook.upload(source.open, size=source.size, extension=source.extension)
+            try:
+                target = self.hook.upload(source.open, size=source.size, extension=source.extension)
+            except MagicHourError:
+                raise
+            except Exception as error:
+                raise MagicHourStorageError(
+                    f"Could not read {source.path} in full ({error}); was it changed meanwhile? Nothing was submitted."
+                ) from error
             upload = Upload(
                 source=str(source.path), file=identity, file_path=target.file_path, uploaded_at=timestamp(time.time())
             )
@@ -219,7 +227,11 @@ class Submission:
 
 def note_returned(journal: Journal, project_id: str, *, try_number: int, max_tries: int) -> None:
     """Note that the task returns this project, so that a clear of the success can be told from a retry."""
-    record = journal.read()
+    try:
+        record = journal.read()
+    except Exception as error:
+        log.warning("Project %s is returned; a clear of this task would return it again (%s)", project_id, error)
+        return
     if isinstance(record, Record) and record.project_id == project_id:
         returned = Returned(project_id=project_id, try_number=try_number, max_tries=max_tries)
         journal.try_write(

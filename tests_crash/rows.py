@@ -360,9 +360,7 @@ def clear_a_success(**changes: Any) -> Callable[[Scene], None]:
         scene.start()
         assert scene.ended() == "success"
         if changes:
-            scene.write_dag(**changes)
-            wanted = changes["retries"]
-            scene.wait_for(lambda: retries_known(scene) == wanted, "Airflow knows the new retries")
+            change_retries(scene, changes["retries"])
         scene.clear()
         assert scene.ended() == "success"
         assert (scene.posts, len(scene.jobs)) == (2, 2)
@@ -372,8 +370,15 @@ def clear_a_success(**changes: Any) -> Callable[[Scene], None]:
     return play
 
 
-def retries_known(scene: Scene) -> int:
-    return int(scene.airflow.rest.call("GET", f"/dags/{scene.name}/tasks/clip")["retries"])
+def change_retries(scene: Scene, retries: int) -> None:
+    """Change the DAG's retries and wait until Airflow has parsed the file again."""
+
+    def known() -> bool:
+        # A file that is written while it is being parsed would not be parsed again for minutes.
+        scene.write_dag(retries=retries)
+        return bool(scene.airflow.rest.call("GET", f"/dags/{scene.name}/tasks/clip")["retries"] == retries)
+
+    scene.wait_for(known, "Airflow knows the new retries")
 
 
 row("row_14_success_cleared", in_ci=True, **WAITING)(clear_a_success())
@@ -386,8 +391,7 @@ def cleared_blind_spot(scene: Scene) -> None:
     """Retries lowered by exactly the tries used look like no clear: the old result, and nothing is paid."""
     scene.start()
     assert scene.ended() == "success"
-    scene.write_dag(retries=0)
-    scene.wait_for(lambda: retries_known(scene) == 0, "Airflow knows the new retries")
+    change_retries(scene, 0)
     scene.clear()
     assert scene.ended() == "success"
     assert scene.posts == 1

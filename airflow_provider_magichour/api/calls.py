@@ -31,10 +31,16 @@ T = TypeVar("T")
 
 KEY_PAGE = "https://magichour.ai/developer?tab=api-keys"
 
-# The API's ids are opaque; these characters cannot leave their place in a path.
 # Signed URLs are credentials; the API may repeat one that it could not fetch.
 QUERY = re.compile(r"(?<=\S)\?[^\s\"'<>]+=[^\s\"'<>]*")
 
+
+def shown(value: object) -> str:
+    """Return a value for a message, without the signature of a URL in it."""
+    return QUERY.sub("?...", repr(value))
+
+
+# The API's ids are opaque; these characters cannot leave their place in a path.
 PROJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]*")
 
 
@@ -195,6 +201,8 @@ def _advice(call: Call[Any], failure: Failure, source: str) -> str:
         return f" The key of {source} is valid, but its plan or permissions do not cover this"
     if failure.status == 404 and failure.from_api and "-projects/" in call.target:
         return f" Is it a project of another kind, or of another account than that of {source}, or was it deleted?"
+    if failure.status is not None and not failure.from_api and (failure.status < 300 or failure.status == 404):
+        return f" This is not the API's answer: check the base URL (host) of {source}"
     if failure.status is not None and 300 <= failure.status < 400:
         return f" Redirects are not followed: check the base URL (host) of {source}"
     if failure.status is None and not failure.sent:

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from airflow_provider_magichour.api import capabilities
+from airflow_provider_magichour.api.calls import shown
 from airflow_provider_magichour.api.schemas import DEPRECATED_FIELDS, ImageToVideoRequest
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 
@@ -112,7 +113,7 @@ def merge_extra(named: dict[str, Any], extra: Any) -> dict[str, Any]:
         return named
     if not isinstance(extra, Mapping):
         raise MagicHourInvalidRequestError(
-            f"extra_body={extra!r}: a dict of further fields of the API is needed, such as {{'width': 512}}"
+            f"extra_body={shown(extra)}: a dict of further fields of the API is needed, such as {{'width': 512}}"
         )
     return _merged(named, without_none(extra), "")
 
@@ -126,8 +127,8 @@ def _merged(named: Mapping[str, Any], extra: Mapping[str, Any], prefix: str) -> 
             merged[key] = _merged(ours, value, f"{path}.")
         elif ours is not None and ours != value:
             raise MagicHourInvalidRequestError(
-                f"extra_body field {path}={value!r} contradicts "
-                f"{ARGUMENTS.get(path, path)}={ours!r}; give it in one place"
+                f"extra_body field {path}={shown(value)} contradicts "
+                f"{ARGUMENTS.get(path, path)}={shown(ours)}; give it in one place"
             )
         else:
             merged[key] = value
@@ -155,5 +156,5 @@ def _explain(error: ValidationError) -> str:
                 f"{argument} is a list of {len(given)}: {detail['msg']}; to make one clip of each, use .expand()"
             )
             continue
-        problems.append(f"{argument}={given!r}: {detail['msg']}")
+        problems.append(f"{argument}={shown(given)}: {detail['msg']}")
     return f"{'; '.join(problems)}. Nothing was sent."

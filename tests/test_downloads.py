@@ -1,0 +1,476 @@
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import resource
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import fsspec
+import pytest
+from airflow.sdk import ObjectStoragePath
+from airflow.sdk.io import attach
+from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
+
+from airflow_provider_magichour.exceptions import (
+    MagicHourApiError,
+    MagicHourError,
+    MagicHourInvalidRequestError,
+    MagicHourStorageError,
+)
+from airflow_provider_magichour.operators import MagicHourDownloadOperator
+from tests.fake_server import FakeServer, answer
+
+BODY = bytes(range(256)) * 40
+
+pytestmark = pytest.mark.filterwarnings("ignore:UPath 'bucket' filesystem not explicitly implemented")
+
+
+@pytest.fixture
+def download(sandbox: Any, clock: Any, context: Callable[..., dict[str, Any]]) -> Callable[..., list[str]]:
+    def run(project_id: Any, destination: Any, **arguments: Any) -> list[str]:
+        task = MagicHourDownloadOperator(
+            task_id="download", project_id=project_id, destination=destination, **arguments
+        )
+        return json.loads(json.dumps(task.execute(context())))
+
+    return run
+
+
+@pytest.fixture
+def project(sandbox: Any) -> str:
+    return str(sandbox.add_job().id)
+
+
+@pytest.fixture
+def clip(sandbox: Any, project: str) -> bytes:
+    return bytes(sandbox.jobs[project].result.file.read_bytes())
+
+
+@contextlib.contextmanager
+def serving(sandbox: Any, *answers: bytes) -> Iterator[FakeServer]:
+    """Let the API name a store of ours as the place of each result."""
+    with FakeServer(*answers) as server:
+        patch = {"downloads": [{"url": f"{server.url}/output.mp4?Signature=x", "expires_at": None}]}
+        sandbox.faults.add("get", patch=patch, times=None)
+        yield server
+
+
+def everything_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+# Where results go
+
+
+@pytest.mark.parametrize("suffix", ["/", ""], ids=["slash", "existing"])
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_folder_gets_a_file_named_after_the_project(
+    download: Any, project: str, clip: bytes, tmp_path: Path, scheme: str, suffix: str
+) -> None:
+    (uri,) = download(project, f"{scheme}{tmp_path}{suffix}")
+    assert uri == f"{scheme}{tmp_path}/{project}.mp4"
+    assert everything_in(tmp_path) == [tmp_path / f"{project}.mp4"]
+    assert (tmp_path / f"{project}.mp4").read_bytes() == clip
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_file_is_written_as_named_and_its_folders_are_made(
+    download: Any, project: str, clip: bytes, tmp_path: Path, scheme: str
+) -> None:
+    (uri,) = download(project, f"{scheme}{tmp_path}/a/b/clip.mp4")
+    assert uri == f"{scheme}{tmp_path}/a/b/clip.mp4"
+    assert (tmp_path / "a/b/clip.mp4").read_bytes() == clip
+    assert len(everything_in(tmp_path)) == 1
+
+
+def test_relative_destination_is_returned_as_an_absolute_path(
+    download: Any, project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert download(project, "clips/") == [f"{tmp_path}/clips/{project}.mp4"]
+
+
+def test_several_results_are_numbered_in_the_apis_order(download: Any, sandbox: Any, tmp_path: Path) -> None:
+    job = sandbox.add_job("image", outputs=3)
+    names = [Path(uri).name for uri in download(job.id, f"{tmp_path}/", kind="image")]
+    assert names == [f"{job.id}-{number}.png" for number in (1, 2, 3)]
+    names = [Path(uri).name for uri in download(job.id, f"{tmp_path}/photo.png", kind="image")]
+    assert names == ["photo-1.png", "photo-2.png", "photo-3.png"]
+    assert len(everything_in(tmp_path)) == 6
+
+
+def test_audio_keeps_its_extension(download: Any, sandbox: Any, tmp_path: Path) -> None:
+    job = sandbox.add_job("audio")
+    assert download(job.id, f"{tmp_path}/", kind="audio") == [f"{tmp_path}/{job.id}.wav"]
+
+
+def test_what_a_waiting_task_returned_is_taken_as_project(download: Any, project: str, tmp_path: Path) -> None:
+    waited = {"project_id": project, "download_urls": ["https://videos.example.com/old?Signature=secret"]}
+    assert download(waited, f"{tmp_path}/") == [f"{tmp_path}/{project}.mp4"]
+
+
+# What is there already
+
+
+def test_file_that_is_there_in_full_is_left_alone(download: Any, project: str, tmp_path: Path) -> None:
+    (uri,) = download(project, f"{tmp_path}/")
+    before = Path(uri).stat()
+    assert download(project, f"{tmp_path}/") == [uri]
+    after = Path(uri).stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_file_that_is_there_in_part_is_fetched_again(download: Any, project: str, clip: bytes, tmp_path: Path) -> None:
+    target = tmp_path / f"{project}.mp4"
+    target.write_bytes(clip[:100])
+    download(project, f"{tmp_path}/")
+    assert target.read_bytes() == clip
+
+
+def test_another_projects_file_under_the_same_name_is_neither_taken_nor_overwritten(
+    download: Any, project: str, clip: bytes, tmp_path: Path
+) -> None:
+    target = tmp_path / "clip.mp4"
+    target.write_bytes(bytes(len(clip)))
+    with pytest.raises(MagicHourStorageError, match=r"clip\.mp4 is there already.*overwrite=True"):
+        download(project, str(target))
+    assert target.read_bytes() == bytes(len(clip))
+
+
+def test_overwrite_replaces_what_is_there(download: Any, project: str, clip: bytes, tmp_path: Path) -> None:
+    target = tmp_path / "clip.mp4"
+    target.write_bytes(bytes(len(clip)))
+    download(project, str(target), overwrite=True)
+    assert target.read_bytes() == clip
+
+
+def test_what_a_killed_try_left_is_overwritten(download: Any, project: str, clip: bytes, tmp_path: Path) -> None:
+    (tmp_path / f".{project}.mp4.part").write_bytes(bytes(10 * len(clip)))
+    download(project, f"{tmp_path}/")
+    assert [path.read_bytes() for path in everything_in(tmp_path)] == [clip]
+
+
+# Cuts
+
+
+@pytest.mark.parametrize("share", [0, 1e-9, 0.1, 0.5, 0.9, 1])
+def test_download_that_is_cut_goes_on_where_it_was(
+    download: Any, sandbox: Any, project: str, clip: bytes, tmp_path: Path, share: float
+) -> None:
+    cut_at = min(int(share * len(clip)) + (0 < share < 1), len(clip) - 1)
+    sandbox.faults.add("download", cut_at=cut_at)
+    (uri,) = download(project, f"{tmp_path}/")
+    assert Path(uri).read_bytes() == clip
+    asked = [request.headers.get("range") for request in sandbox.requests.to("download")]
+    assert asked == [None, f"bytes={cut_at}-" if cut_at else None]
+
+
+def test_download_survives_many_cuts(download: Any, sandbox: Any, project: str, clip: bytes, tmp_path: Path) -> None:
+    for _ in range(8):
+        sandbox.faults.add("download", cut_at=101, reset=False)
+    (uri,) = download(project, f"{tmp_path}/")
+    assert Path(uri).read_bytes() == clip
+    assert sandbox.requests.to("download")[-1].headers["range"] == "bytes=808-"
+
+
+def test_download_that_is_cut_for_ever_ends_in_an_api_error_and_leaves_nothing(
+    download: Any, sandbox: Any, project: str, tmp_path: Path
+) -> None:
+    sandbox.faults.add("download", cut_at=0, times=None)
+    with pytest.raises(MagicHourApiError, match="broke off"):
+        download(project, f"{tmp_path}/")
+    assert everything_in(tmp_path) == []
+    assert len(sandbox.requests.to("download")) < 20
+
+
+def test_store_without_ranges_sends_the_file_again(download: Any, sandbox: Any, project: str, tmp_path: Path) -> None:
+    cut = answer(BODY[:5000], Content_Length=len(BODY))
+    with serving(sandbox, cut, answer(BODY)):
+        (uri,) = download(project, f"{tmp_path}/")
+    assert Path(uri).read_bytes() == BODY
+
+
+def test_chunked_download_that_is_cut_goes_on(download: Any, sandbox: Any, project: str, tmp_path: Path) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    cut = head + b"1388\r\n" + BODY[:5000] + b"\r\n"
+    span = f"bytes 5000-{len(BODY) - 1}/{len(BODY)}"
+    with serving(sandbox, cut, answer(BODY[5000:], "206 Partial Content", Content_Range=span)):
+        (uri,) = download(project, f"{tmp_path}/")
+    assert Path(uri).read_bytes() == BODY
+
+
+@pytest.mark.parametrize(
+    "span",
+    [f"bytes 0-{len(BODY) - 1}/{len(BODY)}", "bytes 4990-5099/5100"],
+    ids=["from-the-start", "elsewhere"],
+)
+def test_part_that_was_not_asked_for_is_never_joined(
+    download: Any, sandbox: Any, project: str, tmp_path: Path, span: str
+) -> None:
+    first, last = (int(number) for number in span.split()[1].split("/")[0].split("-"))
+    wrong = answer(BODY[first : last + 1], "206 Partial Content", Content_Range=span)
+    cut = answer(BODY[:5000], Content_Length=len(BODY))
+    with serving(sandbox, cut, wrong), contextlib.suppress(MagicHourError):
+        download(project, f"{tmp_path}/")
+    assert [path.read_bytes() for path in everything_in(tmp_path)] in ([], [BODY])
+
+
+# URLs
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_expired_url_is_refreshed_once(
+    download: Any, sandbox: Any, project: str, clip: bytes, tmp_path: Path, status: int
+) -> None:
+    sandbox.faults.add("download", expired=status)
+    (uri,) = download(project, f"{tmp_path}/")
+    assert Path(uri).read_bytes() == clip
+    assert len(sandbox.requests.to("get")) == 2
+
+
+def test_url_that_expires_in_the_middle_is_refreshed_and_the_download_goes_on(
+    download: Any, sandbox: Any, project: str, clip: bytes, tmp_path: Path
+) -> None:
+    sandbox.faults.add("download", cut_at=1000)
+    sandbox.faults.add("download", expired=403)
+    (uri,) = download(project, f"{tmp_path}/")
+    assert Path(uri).read_bytes() == clip
+    assert sandbox.requests.to("download")[-1].headers["range"] == "bytes=1000-"
+
+
+def test_urls_that_never_work_end_in_an_api_error(download: Any, sandbox: Any, project: str, tmp_path: Path) -> None:
+    sandbox.settings.download_lifetime = -1
+    with pytest.raises(MagicHourApiError, match="403"):
+        download(project, f"{tmp_path}/")
+    assert everything_in(tmp_path) == []
+    assert len(sandbox.requests) < 50
+
+
+def test_key_that_is_refused_in_the_middle_keeps_its_explanation(
+    download: Any, sandbox: Any, project: str, tmp_path: Path
+) -> None:
+    sandbox.faults.add("download", expired=403)
+    sandbox.faults.add("get", nth=2, status=401)
+    with pytest.raises(MagicHourApiError, match="API key") as caught:
+        download(project, f"{tmp_path}/")
+    assert caught.value.status_code == 401
+
+
+@pytest.mark.parametrize("name", ["../../evil.mp4", "..%2f..%2fevil.sh", "%2e%2e/evil.mp4", "a.mp4/../../../evil.exe"])
+def test_name_in_the_apis_url_cannot_leave_the_folder(
+    download: Any, sandbox: Any, project: str, tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / "a" / "b"
+    with FakeServer(answer(BODY)) as store:
+        patch = {"downloads": [{"url": f"{store.url}/{name}?Signature=x"}]}
+        sandbox.faults.add("get", patch=patch, times=None)
+        download(project, f"{folder}/")
+    assert everything_in(tmp_path) == [folder / f"{project}.mp4"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/hostname",
+        "/etc/hostname",
+        "etc",
+        "http://[::1",
+        "http://127.0.0.1:port/",
+        "https://",
+        "http://a b/",
+        "ftp://127.0.0.1/x",
+        "http://\u2603\x00/",
+    ],
+)
+def test_url_that_is_none_is_an_error_of_ours_and_reads_nothing(
+    download: Any, sandbox: Any, project: str, tmp_path: Path, url: str
+) -> None:
+    patch = {"downloads": [{"url": url}], "download": {"url": url}}
+    sandbox.faults.add("get", patch=patch, times=None)
+    with pytest.raises(MagicHourError):
+        download(project, f"{tmp_path}/")
+    assert everything_in(tmp_path) == []
+
+
+def test_redirects_without_end_are_an_error_of_ours(download: Any, sandbox: Any, project: str, tmp_path: Path) -> None:
+    with serving(sandbox, answer(b"", "302 Found", Location="/again?Signature=x")), pytest.raises(MagicHourError):
+        download(project, f"{tmp_path}/")
+    assert everything_in(tmp_path) == []
+
+
+# Storage that does not take it
+
+
+def test_file_where_a_folder_is_expected_is_named_with_the_cause(download: Any, project: str, tmp_path: Path) -> None:
+    (tmp_path / "clips").write_text("not a folder")
+    with pytest.raises(MagicHourStorageError, match=r"clips.*(Not a directory|File exists)"):
+        download(project, f"{tmp_path}/clips/")
+
+
+def test_folder_that_cannot_be_made_is_named_with_the_cause(download: Any, project: str) -> None:
+    with pytest.raises(MagicHourStorageError, match=r"/proc/clips.*No such file"):
+        download(project, "/proc/clips/")
+
+
+def test_storage_that_fills_up_is_named_and_nothing_partial_stays(
+    download: Any, project: str, clip: bytes, tmp_path: Path
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(clip) // 2, hard))
+    try:
+        with pytest.raises(MagicHourStorageError, match=rf"{project}\.mp4: File too large"):
+            download(project, f"{tmp_path}/")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert everything_in(tmp_path) == []
+
+
+def test_failed_overwrite_keeps_the_old_file(download: Any, sandbox: Any, project: str, tmp_path: Path) -> None:
+    target = tmp_path / "clip.mp4"
+    target.write_bytes(b"old")
+    sandbox.faults.add("download", cut_at=1, times=None)
+    with pytest.raises(MagicHourError):
+        download(project, str(target), overwrite=True)
+    assert target.read_bytes() == b"old"
+
+
+def test_storage_that_airflow_does_not_know_is_named(download: Any, project: str) -> None:
+    with pytest.raises(MagicHourStorageError, match="nosuchscheme"):
+        download(project, "nosuchscheme://bucket/clips/")
+
+
+class BucketFile(AbstractBufferedFile):
+    """Written as in S3 and its like: in parts, never back, visible once it is closed."""
+
+    def _initiate_upload(self) -> None:
+        self.parts: list[bytes] = []
+
+    def _upload_chunk(self, final: bool = False) -> bool:
+        if self.fs.is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.parts.append(self.buffer.getvalue())
+        if final and self.autocommit:
+            self.commit()
+        return True
+
+    def commit(self) -> None:
+        self.fs.objects[self.path] = b"".join(self.parts)
+
+    def discard(self) -> None:
+        self.parts = []
+
+
+class Bucket(AbstractFileSystem):
+    protocol = "bucket"
+    cachable = False
+    objects: ClassVar[dict[str, bytes]] = {}
+    is_full: ClassVar[bool] = False
+
+    def info(self, path: str, **_: Any) -> dict[str, Any]:
+        path = self._strip_protocol(path)
+        if path in self.objects:
+            return {"name": path, "size": len(self.objects[path]), "type": "file", "ETag": '"e1"'}
+        if any(name.startswith(f"{path}/") for name in self.objects):
+            return {"name": path, "size": 0, "type": "directory"}
+        raise FileNotFoundError(path)
+
+    def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
+        found = [self.info(name) for name in self.objects if name.startswith(self._strip_protocol(path))]
+        return found if detail else [each["name"] for each in found]
+
+    def _open(self, path: str, mode: str = "rb", block_size: Any = None, **options: Any) -> BucketFile:
+        options.pop("cache_options", None)
+        return BucketFile(self, path, mode, block_size or 4096, **options)
+
+
+@pytest.fixture
+def bucket() -> Iterator[dict[str, bytes]]:
+    fsspec.register_implementation("bucket", Bucket, clobber=True)
+    attach("bucket", fs=Bucket())
+    Bucket.objects.clear()
+    Bucket.is_full = False
+    yield Bucket.objects
+    Bucket.is_full = False
+
+
+def test_object_store_that_only_appends_gets_the_clip(
+    download: Any, project: str, clip: bytes, bucket: dict[str, bytes]
+) -> None:
+    assert download(project, "bucket://clips/today/") == [f"bucket://clips/today/{project}.mp4"]
+    assert bucket == {f"clips/today/{project}.mp4": clip}
+
+
+def test_object_store_gets_the_clip_over_a_cut(
+    download: Any, sandbox: Any, project: str, clip: bytes, bucket: dict[str, bytes]
+) -> None:
+    sandbox.faults.add("download", cut_at=5000)
+    download(project, "bucket://clips/today/")
+    assert bucket == {f"clips/today/{project}.mp4": clip}
+
+
+def test_object_store_never_shows_a_part(download: Any, sandbox: Any, project: str, bucket: dict[str, bytes]) -> None:
+    sandbox.faults.add("download", cut_at=5000, nth=1)
+    sandbox.faults.add("download", cut_at=0, times=None)
+    with pytest.raises(MagicHourApiError):
+        download(project, "bucket://clips/today/")
+    assert bucket == {}
+
+
+def test_object_store_that_is_full_is_named(download: Any, project: str, bucket: dict[str, bytes]) -> None:
+    Bucket.is_full = True
+    with pytest.raises(MagicHourStorageError, match=rf"bucket://clips/{project}\.mp4: No space left"):
+        download(project, "bucket://clips/")
+    assert bucket == {}
+
+
+def test_object_store_of_the_tests_is_known_to_airflow(bucket: dict[str, bytes]) -> None:
+    with ObjectStoragePath("bucket://clips/a.txt").open("wb") as stream:
+        stream.write(b"abc")
+    assert bucket == {"clips/a.txt": b"abc"}
+
+
+# Projects that have nothing to fetch
+
+
+@pytest.mark.parametrize("outcome", ["never", "error", "canceled"])
+def test_project_without_a_result_is_named_with_its_status(
+    download: Any, sandbox: Any, tmp_path: Path, outcome: str
+) -> None:
+    job = sandbox.add_job(script={"outcome": outcome})
+    with pytest.raises(MagicHourApiError, match=rf"{job.id} is .*nothing to download"):
+        download(job.id, f"{tmp_path}/")
+    assert everything_in(tmp_path) == []
+
+
+def test_deleted_project_is_named(download: Any, sandbox: Any, project: str, tmp_path: Path) -> None:
+    sandbox.jobs[project].enabled = False
+    with pytest.raises(MagicHourApiError, match=f"{project} is deleted"):
+        download(project, f"{tmp_path}/")
+
+
+@pytest.mark.parametrize("project_id", [None, "", "../account", ["p1", "p2"], {}, {"id": "p1"}, 5])
+def test_project_id_that_is_none_fails_before_any_request(
+    download: Any, sandbox: Any, tmp_path: Path, project_id: Any
+) -> None:
+    with pytest.raises(MagicHourInvalidRequestError, match="project_id="):
+        download(project_id, f"{tmp_path}/")
+    assert len(sandbox.requests) == 0
+
+
+@pytest.mark.parametrize("destination", [None, "", ["a/"], 5])
+def test_destination_that_is_none_fails_before_any_request(
+    download: Any, sandbox: Any, project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, destination: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MagicHourInvalidRequestError, match="destination"):
+        download(project, destination)
+    assert len(sandbox.requests) == 0
+
+
+def test_unknown_kind_fails_before_any_request(download: Any, sandbox: Any, project: str, tmp_path: Path) -> None:
+    with pytest.raises(MagicHourInvalidRequestError, match="kind='clip'"):
+        download(project, f"{tmp_path}/", kind="clip")
+    assert len(sandbox.requests) == 0

@@ -1,0 +1,255 @@
+"""The API key and signatures of URLs: where they may be seen, and where not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.sdk import DAG
+
+from airflow_provider_magichour.api.calls import get_account
+from airflow_provider_magichour.api.client import ClientSettings, MagicHourClient
+from airflow_provider_magichour.exceptions import MagicHourError
+from airflow_provider_magichour.hooks import MagicHourHook
+from airflow_provider_magichour.operators import MagicHourDownloadOperator, MagicHourImageToVideoOperator
+from airflow_provider_magichour.sensors import MagicHourProjectSensor
+from airflow_provider_magichour.triggers import MagicHourProjectTrigger
+from tests.fake_server import FakeServer, answer
+
+KEY = "mhk_leak_5e1f0c9a7b"
+IMAGE_SIGNATURE = "f00dfacef00dfacef00dface"
+SIGNED_IMAGE = f"https://bucket.s3.amazonaws.com/cat.jpg?X-Amz-Signature={IMAGE_SIGNATURE}"
+
+
+class Seen:
+    """All that Airflow would store or show of the tasks, apart from where download URLs belong."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.download_urls: list[str] = []
+
+    def note(self, *values: Any) -> None:
+        self.texts += [value if isinstance(value, str) else json.dumps(value, default=repr) for value in values]
+
+    def xcom(self, pushed: dict[str, Any], value: Any) -> None:
+        """Note what was pushed and returned; of the last two places where URLs may be, only the rest."""
+        pushed = dict(pushed)
+        self.download_urls += pushed.pop("download_urls", [])
+        if isinstance(value, dict):
+            value = dict(value)
+            self.download_urls += value.pop("download_urls")
+        self.note(pushed, value)
+
+
+@pytest.fixture
+def seen() -> Seen:
+    return Seen()
+
+
+@pytest.fixture
+def secret_sandbox(sandbox: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Any:
+    sandbox.api_key = KEY
+    monkeypatch.setenv("AIRFLOW_CONN_MAGICHOUR_DEFAULT", sandbox.connection)
+    caplog.set_level(logging.DEBUG)
+    for name in ("httpx", "httpcore", "airflow_provider_magichour"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    return sandbox
+
+
+def rendered(task: Any, context: Any) -> dict[str, Any]:
+    task.render_template_fields(context)
+    return {name: getattr(task, name) for name in task.template_fields}
+
+
+def event_of(arguments: dict[str, Any]) -> dict[str, Any]:
+    async def events() -> list[Any]:
+        return [event async for event in MagicHourProjectTrigger(**arguments).run()]
+
+    (event,) = asyncio.run(events())
+    return dict(event.payload)
+
+
+def signatures(sandbox: Any) -> set[str]:
+    queries = [request.query for request in sandbox.requests if request.route in ("upload", "download")]
+    found = {signature for query in queries for signature in re.findall(r"Signature=([0-9a-f]+)", query)}
+    assert found
+    return found
+
+
+def run_waiting(task: Any, context: Any, sandbox: Any, seen: Seen, finish: Callable[[], None]) -> Any:
+    seen.note(rendered(task, context))
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute(context)
+    finish()
+    stored = deferred.value.trigger.serialize()[1]
+    event = event_of(stored)
+    value = task.resume_execution(deferred.value.method_name, {"event": event}, context)
+    seen.note(stored, event, repr(deferred.value), deferred.value.kwargs)
+    seen.xcom(context["ti"].xcom, value)
+    return value
+
+
+def test_key_and_signatures_stay_where_they_belong(
+    secret_sandbox: Any,
+    clock: Any,
+    context: Any,
+    store: Any,
+    photo: Path,
+    tmp_path: Path,
+    seen: Seen,
+    logged: Callable[[], str],
+) -> None:
+    sandbox = secret_sandbox
+
+    def finish() -> None:
+        sandbox.jobs.change(list(sandbox.jobs)[-1].id, render_seconds=0)
+
+    with DAG("d", schedule=None):
+        submit = MagicHourImageToVideoOperator(
+            task_id="submit", image=str(photo), end_seconds=5, wait_for_completion=True, deferrable=True
+        )
+    # Trouble of each kind on the way.
+    sandbox.faults.add("create", status=503)
+    sandbox.faults.add("create", job={"render_seconds": 3600})
+    sandbox.faults.add("upload", cut_at=100)
+    sandbox.faults.add("get", status=500, nth=2)
+    sandbox.faults.add("get", half_body=True, nth=3)
+    value = run_waiting(submit, context(store), sandbox, seen, finish)
+
+    job = sandbox.jobs[value["project_id"]]
+    job.script.render_seconds = 3600
+    with DAG("d2", schedule=None):
+        wait = MagicHourProjectSensor(task_id="wait", project_id=value, deferrable=True)
+    waited = run_waiting(wait, context(), sandbox, seen, finish)
+
+    sandbox.faults.add("download", cut_at=5000)
+    sandbox.faults.add("download", expired=403)
+    with DAG("d3", schedule=None):
+        download = MagicHourDownloadOperator(task_id="download", project_id=waited, destination=f"{tmp_path}/clips/")
+    run = context()
+    seen.note(rendered(download, run))
+    seen.xcom(run["ti"].xcom, download.execute(run))
+
+    seen.note(store.values, logged(), *(repr(vars(task)) for task in (submit, wait, download)))
+    everything = "\n".join(seen.texts)
+    assert KEY not in everything
+    assert KEY not in "".join(seen.download_urls)
+    for signature in signatures(sandbox):
+        assert signature not in everything
+    for url in seen.download_urls:
+        assert url not in everything
+    assert len(seen.download_urls) == 4
+    assert "Submitted Magic Hour project" in everything
+    assert "Download interrupted" in everything
+
+
+def test_signature_of_an_image_url_is_neither_logged_nor_recorded(
+    secret_sandbox: Any, context: Any, store: Any, clock: Any, logged: Callable[[], str]
+) -> None:
+    MagicHourImageToVideoOperator(task_id="submit", image=SIGNED_IMAGE, end_seconds=5).execute(context(store))
+    assert IMAGE_SIGNATURE not in logged()
+    assert IMAGE_SIGNATURE not in json.dumps(store.values)
+    assert secret_sandbox.requests[0].body["assets"]["image_file_path"] == SIGNED_IMAGE
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param({"end_image": [SIGNED_IMAGE]}, id="list"),
+        pytest.param({"extra_body": {"assets": {"image_file_path": "other"}}}, id="contradiction"),
+        pytest.param({"image": SIGNED_IMAGE.replace("https", "httpx")}, id="scheme"),
+        pytest.param({"model": "kling-3.0", "end_seconds": 59}, id="table"),
+        pytest.param({"image": {"url": SIGNED_IMAGE}}, id="dict"),
+    ],
+)
+def test_refusal_before_sending_does_not_repeat_a_signature(
+    secret_sandbox: Any, context: Any, store: Any, arguments: Any
+) -> None:
+    task = MagicHourImageToVideoOperator(**{"task_id": "s", "image": SIGNED_IMAGE, "end_seconds": 5, **arguments})
+    with pytest.raises(MagicHourError) as caught:
+        task.execute(context(store))
+    assert IMAGE_SIGNATURE not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [{"status": status} for status in (302, 400, 401, 402, 403, 404, 422, 429, 500, 502)]
+    + [{"cut": True}, {"half_body": True}, {"drop": ["id"]}, {"text": "<html>", "status": 200}],
+    ids=str,
+)
+def test_errors_of_a_submit_show_neither_key_nor_signature(
+    secret_sandbox: Any,
+    clock: Any,
+    context: Any,
+    store: Any,
+    fault: dict[str, Any],
+    logged: Callable[[], str],
+) -> None:
+    secret_sandbox.faults.add("create", times=None, **fault)
+    with pytest.raises(MagicHourError) as caught:
+        MagicHourImageToVideoOperator(task_id="s", image=SIGNED_IMAGE, end_seconds=5).execute(context(store))
+    shown = "".join(traceback.format_exception(caught.value)) + repr(vars(caught.value)) + logged()
+    assert KEY not in shown
+    assert IMAGE_SIGNATURE not in shown
+
+
+def test_url_that_the_api_repeats_in_its_message_loses_its_signature(clock: Any) -> None:
+    said = json.dumps({"message": f"Could not fetch {SIGNED_IMAGE}", "code": "invalid_request"}).encode()
+    with FakeServer(answer(said, "422 Unprocessable Entity")) as api:
+        settings = ClientSettings(api_key=KEY, base_url=api.url)
+        with MagicHourClient(settings) as client, pytest.raises(MagicHourError, match="Could not fetch") as caught:
+            client.send(get_account())
+    assert IMAGE_SIGNATURE not in str(caught.value)
+
+
+def test_errors_of_a_download_show_no_signature(
+    secret_sandbox: Any, clock: Any, context: Any, tmp_path: Path, logged: Callable[[], str]
+) -> None:
+    job = secret_sandbox.add_job()
+    for fault in ({"cut_at": 10}, {"status": 500}, {"expired": 403}):
+        secret_sandbox.faults.clear()
+        secret_sandbox.faults.add("download", times=None, **fault)
+        task = MagicHourDownloadOperator(task_id="d", project_id=job.id, destination=f"{tmp_path}/")
+        with pytest.raises(MagicHourError) as caught:
+            task.execute(context())
+        shown = "".join(traceback.format_exception(caught.value)) + logged()
+        assert KEY not in shown
+        for signature in signatures(secret_sandbox):
+            assert signature not in shown
+
+
+def test_redirect_of_a_download_is_not_logged(
+    secret_sandbox: Any, clock: Any, context: Any, tmp_path: Path, logged: Callable[[], str]
+) -> None:
+    with FakeServer(answer(b"clip")) as elsewhere:
+        target = f"{elsewhere.url}/clip.mp4?Signature={IMAGE_SIGNATURE}"
+        with FakeServer(answer(b"", "302 Found", Location=target)) as first:
+            patch = {"downloads": [{"url": f"{first.url}/a.mp4?Signature={IMAGE_SIGNATURE}"}]}
+            secret_sandbox.faults.add("get", patch=patch, times=None)
+            job = secret_sandbox.add_job()
+            MagicHourDownloadOperator(task_id="d", project_id=job.id, destination=f"{tmp_path}/").execute(context())
+        assert KEY not in "".join([*first.heads, *elsewhere.heads])
+    lines = [line for line in logged().splitlines() if "httpcore" not in line]
+    assert IMAGE_SIGNATURE not in "\n".join(lines)
+
+
+def test_connection_test_and_hook_do_not_show_the_key(
+    secret_sandbox: Any, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], str]
+) -> None:
+    hook = MagicHourHook()
+    texts = [hook.test_connection()[1], repr(hook), repr(hook.settings())]
+    secret_sandbox.api_key = "mhk_another"
+    texts.append(hook.test_connection()[1])
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_MAGICHOUR_DEFAULT", json.dumps({"conn_type": "magichour", "password": KEY + "\né"})
+    )
+    texts.append(hook.test_connection()[1])
+    assert KEY not in "".join(texts) + logged()
