@@ -1,4 +1,4 @@
-"""Every answer of the sandbox, held against the vendor's published specification.
+"""Every answer of the sandbox and every request of the client, held against the vendor's published specification.
 
 Set MAGIC_HOUR_OPENAPI to the file ``api-reference/openapi.json`` of https://github.com/magichourhq/docs.
 """
@@ -21,6 +21,8 @@ pytest.importorskip("av", reason="the extra [sandbox] is not installed")
 pytest.importorskip("numpy", reason="the extra [sandbox] is not installed")
 
 # After the skips above: there is nothing to import without the extra.
+from airflow_provider_magichour.api.requests import image_to_video_request  # noqa: E402
+from airflow_provider_magichour.hooks import MagicHourHook  # noqa: E402
 from airflow_provider_magichour.sandbox import JobScript, Sandbox  # noqa: E402
 
 PATIENCE = 30.0
@@ -235,3 +237,43 @@ def test_known_differences_are_still_differences(spec: dict[str, Any]) -> None:
     create = spec["paths"]["/v1/image-to-video"]["post"]["responses"]
     assert not STATUSES_NOT_IN_THE_SPEC & {int(status) for status in create}
     assert not ERROR_FIELDS_NOT_IN_THE_SPEC & set(create["400"]["content"]["application/json"]["schema"]["properties"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param({"end_seconds": "5"}, id="least"),
+        pytest.param(
+            {
+                "end_seconds": 8,
+                "model": "veo3.1",
+                "resolution": "1080p",
+                "audio": "true",
+                "prompt": "a dog running",
+                "name": "spec",
+                "end_image": "saved-items/1/a.png",
+            },
+            id="all",
+        ),
+        pytest.param({"end_seconds": 5, "extra_body": {"style": {"prompt": "a dog"}}}, id="extra-body"),
+    ],
+)
+def test_requests_of_the_client_are_requests_of_the_spec(
+    sandbox: Sandbox, spec: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_MAGICHOUR_DEFAULT", sandbox.connection)
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(b"picture")
+    hook = MagicHourHook()
+    path = hook.upload(picture).file_path
+    project = hook.create_image_to_video(image_to_video_request(image=path, **arguments))
+    hook.get_project(project.id)
+    hook.delete_project(project.id)
+    posted = {"upload-urls": "/v1/files/upload-urls", "create": "/v1/image-to-video"}
+    for route, template in posted.items():
+        (request,) = sandbox.requests.to(route)
+        assert request.path == template
+        validate(request.body, body_schema(spec, template))
+    paths = {template.replace("{id}", project.id): methods for template, methods in spec["paths"].items()}
+    for request in sandbox.requests.to("get") + sandbox.requests.to("delete"):
+        assert request.method.lower() in paths[request.path]
