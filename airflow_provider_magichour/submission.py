@@ -256,20 +256,21 @@ def _cost(credits: int | None) -> str:
 
 
 def unsure_message(record: Record | Unreadable | None, why: str) -> str:
-    """Say what is not known, and both ways out."""
+    """Say what is not known, and both ways out; in short lines, as Airflow's log page does not wrap them."""
     known = record if isinstance(record, Record) else Record()
-    sent = f"a create was sent at {known.intent_at or 'an unknown time'}"
-    if known.name:
-        sent += f" under the name {known.name!r}"
-    request = f"Request: {json.dumps(known.request, ensure_ascii=False)}. " if known.request else ""
-    return (
-        f"It is not known whether Magic Hour made a project: {sent} and {why}. "
-        f"Nothing more was sent, so nothing is paid twice. {request}"
-        f"Look for {'that name' if known.name else 'a clip of this task'} at https://magichour.ai/my-library. "
-        f'If it is there, adopt it: put {{"project_id": "<its id>"}} into the key {KEY} of this task\'s state store '
-        f"(task instance, Storage tab, or REST) and clear the task. If it is not, delete that key and clear the task: "
-        f"it submits anew. (on_unsure_submission='resubmit' does so by itself and may pay twice.)"
-    )
+    lines = [
+        "It is not known whether Magic Hour made a project.",
+        f"A create was sent at {known.intent_at or 'an unknown time'} and {why}.",
+        "Nothing more was sent, so nothing is paid twice.",
+        f"Name: {known.name}" if known.name else "",
+        f"Request: {json.dumps(known.request, ensure_ascii=False)}" if known.request else "",
+        f"Look for {'that name' if known.name else 'a clip of this task'} at https://magichour.ai/my-library.",
+        '- It is there: adopt it. Put {"project_id": "<its id>"} into the key',
+        f"  {KEY} of this task (tab Storage, or REST) and clear the task.",
+        "- It is not: delete that key and clear the task. It submits anew.",
+        "With on_unsure_submission='resubmit' it submits anew by itself, and may pay twice.",
+    ]
+    return "\n".join(line for line in lines if line)
 
 
 def fingerprint(request: Mapping[str, Any], *, files: Mapping[str, str], conn_id: str, host: str) -> str:

@@ -439,7 +439,15 @@ def test_lost_answer_fails_for_good_and_says_both_ways_out(sandbox: Any, context
     for _ in range(3):
         with pytest.raises(MagicHourUnsureSubmissionError) as caught:
             operator(name="cat", prompt="zoom").execute(context(store))
-        for part in ("'cat'", "zoom", store.record["intent_at"], "my-library", KEY, '{"project_id"', "delete that key"):
+        for part in (
+            "Name: cat",
+            "zoom",
+            store.record["intent_at"],
+            "my-library",
+            KEY,
+            '{"project_id"',
+            "delete that key",
+        ):
             assert part in str(caught.value)
     assert posts(sandbox) == 1
 

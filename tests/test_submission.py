@@ -436,12 +436,17 @@ def test_the_unsure_message_says_what_is_known_and_both_ways_out():
         "shop.clip[2] scheduled__2026-09-01 a1b2",
         "its answer was never recorded",
         '"end_seconds": 5',
-        f'put {{"project_id": "<its id>"}} into the key {KEY}',
+        f'Put {{"project_id": "<its id>"}} into the key\n  {KEY} ',
         "delete that key and clear the task",
         "on_unsure_submission='resubmit'",
         "https://magichour.ai/my-library",
     )
     assert [part for part in parts if part not in text] == []
+
+
+def test_the_unsure_message_needs_no_scrolling_but_for_the_request():
+    lines = unsure_message(record(project_id=None), "its answer was never recorded").splitlines()
+    assert [line for line in lines if len(line) > 100 and not line.startswith("Request: ")] == []
 
 
 def test_the_unsure_message_shows_the_request_as_a_person_wrote_it():
