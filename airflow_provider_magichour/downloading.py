@@ -16,7 +16,7 @@ from airflow_provider_magichour.api.client import MagicHourClient
 from airflow_provider_magichour.api.schemas import Kind, Project
 from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourInvalidRequestError, MagicHourStorageError
 from airflow_provider_magichour.hooks import MagicHourHook
-from airflow_provider_magichour.storage import AnyPath, destination_paths, size_of, uri_of, write_atomically
+from airflow_provider_magichour.storage import AnyPath, destination_paths, size_of, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Download:
     conn_id: str | None
     overwrite: bool
 
-    def run(self) -> list[str]:
+    def run(self) -> list[AnyPath]:
         """Fetch every result and return where they are, in the API's order."""
         if not isinstance(self.destination, str) or not self.destination.strip():
             raise MagicHourInvalidRequestError(
@@ -56,7 +56,7 @@ class Download:
         with self.hook.client() as client:
             for index, path in enumerate(paths):
                 self._fetch(client, kind, urls[index], index, path)
-        return [uri_of(path) for path in paths]
+        return paths
 
     def _complete(self, kind: Kind) -> Project:
         project = self.hook.get_project(self.project_id, kind)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_magichour.project_wait import ProjectWait
-from airflow_provider_magichour.templating import ProjectIdField, seconds
+from airflow_provider_magichour.templating import ProjectIdField, SignedUrlField, seconds
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -78,6 +78,9 @@ class MagicHourImageToVideoOperator(ProjectWait):
     )
     template_fields_renderers = {"extra_body": "json", "prompt": "md"}  # noqa: RUF012 -- Airflow's declaration
     ui_color = "#e8e1fa"
+
+    image = SignedUrlField()
+    end_image = SignedUrlField()
 
     def __init__(
         self,
@@ -202,8 +205,11 @@ class MagicHourImageToVideoOperator(ProjectWait):
         return request, sources
 
     def _submit(self, context: Context, request: ImageToVideoRequest, sources: dict[str, Source]) -> Submitted:
+        from airflow_provider_magichour.lineage import note_inputs
+        from airflow_provider_magichour.storage import image_uris
         from airflow_provider_magichour.submitting import Submission
 
+        note_inputs(self.hook(), image_uris(request, sources))
         if self.durable and "task_state_store" not in context:
             self.log.warning(
                 "This Airflow has no task state store (3.3 has one): a retry of this task submits, and pays, again"
@@ -257,7 +263,9 @@ class MagicHourDownloadOperator(BaseOperator):
 
     Streamed; nothing partial is ever visible under a final name. In a folder a result is named after the project id,
     and one that is there in full is not fetched again. Download URLs are asked for anew, so a task that runs a day
-    after the wait works too. Returns the URIs written, in the API's order.
+    after the wait works too. Returns where they are, in the API's order: absolute paths or URIs. Those are in the
+    task's lineage; an ``AssetAlias`` among its ``outlets`` gets an event with each URI, an ``Asset`` has them in its
+    event's extra.
 
     :param project_id: the id, or what a waiting task returned. (templated)
     :param kind: ``video``, ``image`` or ``audio``. (templated)
@@ -297,12 +305,17 @@ class MagicHourDownloadOperator(BaseOperator):
         """Fetch every result and return where they are."""
         from airflow_provider_magichour.downloading import Download
         from airflow_provider_magichour.hooks import MagicHourHook
+        from airflow_provider_magichour.lineage import note_outputs
+        from airflow_provider_magichour.storage import location_of, uri_of
 
-        return Download(
-            hook=MagicHourHook(self.magichour_conn_id),
+        hook = MagicHourHook(self.magichour_conn_id)
+        paths = Download(
+            hook=hook,
             project_id=self.project_id,
             kind=self.kind,
             destination=self.destination,
             conn_id=self.conn_id,
             overwrite=self.overwrite,
         ).run()
+        note_outputs(self, context, hook, [uri_of(path) for path in paths], {"project_id": self.project_id})
+        return [location_of(path) for path in paths]

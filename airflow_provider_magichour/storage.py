@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -15,8 +15,9 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_magichour.api.calls import shown
 from airflow_provider_magichour.api.capabilities import AUDIO_EXTENSIONS, IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
-from airflow_provider_magichour.api.schemas import Kind
+from airflow_provider_magichour.api.schemas import ImageToVideoRequest, Kind
 from airflow_provider_magichour.exceptions import MagicHourError, MagicHourInvalidRequestError, MagicHourStorageError
+from airflow_provider_magichour.submission import unsigned
 
 MAGIC_HOUR_PATHS = ("api-assets/", "saved-items/")
 CHUNK = 1 << 20
@@ -85,6 +86,17 @@ def source_of(argument: str, value: str, conn_id: str | None) -> Source | None:
     if not size:
         raise MagicHourInvalidRequestError(f"{argument}={shown(value)} is empty. Nothing was sent.")
     return Source(path, size, extension)
+
+
+def image_uris(request: ImageToVideoRequest, sources: Mapping[str, Source]) -> list[str]:
+    """Return the URIs of a request's images: of the files, or as the API is told them, without signatures.
+
+    :param request: with the images as the user named them.
+    :param sources: files to upload, by asset field.
+    """
+    named = request.assets.model_dump(exclude_none=True)
+    uris = {name: uri_of(sources[name].path) if name in sources else unsigned(value) for name, value in named.items()}
+    return [uri for uri in uris.values() if "://" in str(uri)]
 
 
 def path_of(value: str, conn_id: str | None) -> AnyPath:
@@ -194,9 +206,14 @@ def write_atomically(path: AnyPath, fill: Callable[[IO[bytes]], int]) -> int:
     return written
 
 
-def uri_of(path: AnyPath) -> str:
+def location_of(path: AnyPath) -> str:
     """Return how a written file is named in XCom: an absolute local path, or the object's URI."""
-    return str(path.absolute()) if isinstance(path, Path) else str(path)
+    return str(path.absolute()) if isinstance(path, Path) else uri_of(path)
+
+
+def uri_of(path: AnyPath) -> str:
+    """Return the URI of a file, without the connection id that Airflow writes into it."""
+    return path.absolute().as_uri() if isinstance(path, Path) else f"{path.protocol}://{path.path}"
 
 
 def size_of(path: AnyPath) -> int | None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
+
+SIGNATURE = re.compile(r"[?&](x-amz-|x-goog-|x-oss-|sig=|signature=|token=)", re.IGNORECASE)
 
 
 class ProjectIdField:
@@ -24,6 +27,23 @@ class ProjectIdField:
 
     def __set__(self, instance: Any, value: Any) -> None:
         instance.__dict__[self._name] = value.get("project_id", value) if isinstance(value, Mapping) else value
+
+
+class SignedUrlField:
+    """An operator's image: where it is a signed URL, its signature is masked in logs and in what Airflow stores."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = f"_{name}"
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else getattr(instance, self._name, None)
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        instance.__dict__[self._name] = value
+        if isinstance(value, str) and "?" in value and SIGNATURE.search(value):
+            from airflow.providers.common.compat.sdk import mask_secret
+
+            mask_secret(value.partition("?")[2])
 
 
 def seconds(name: str, value: Any) -> float:

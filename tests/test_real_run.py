@@ -91,6 +91,26 @@ def test_the_example_dag_turns_photos_into_clips(airflow: LocalAirflow, tmp_path
     assert all(Path(clip).read_bytes()[4:8] == b"ftyp" for clip in written)
 
 
+def test_clips_written_to_a_bucket_start_the_dag_that_waits_for_them(airflow: LocalAirflow, tmp_path: Path) -> None:
+    shutil.copy(EXAMPLES / "example_bucket_to_bucket.py", airflow.dag_folders[0])
+    (tmp_path / "clips").mkdir()
+    conf = {"photos": f"{(EXAMPLES / 'photos').as_uri()}/", "clips": f"{(tmp_path / 'clips').as_uri()}/"}
+    airflow.wait_for_dag("example_on_new_clips")
+    airflow.rest.unpause("example_on_new_clips")
+    run_id = airflow.rest.trigger("example_bucket_to_bucket", conf)
+    assert airflow.wait_for_run("example_bucket_to_bucket", run_id, 180) == "success"
+    clips = sorted(clip.as_uri() for clip in (tmp_path / "clips").iterdir())
+    assert len(clips) == 3
+    assert airflow.wait_for(lambda: seen_by_consumer(airflow) == clips, 60, "the consumer has seen every clip")
+
+
+def seen_by_consumer(airflow: LocalAirflow) -> list[str]:
+    """Return what the finished runs of the consumer were started for."""
+    runs = airflow.rest.call("GET", "/dags/example_on_new_clips/dagRuns")["dag_runs"]
+    done = [run["dag_run_id"] for run in runs if run["state"] == "success"]
+    return sorted(uri for run in done for uri in airflow.rest.xcom("example_on_new_clips", run, "publish"))
+
+
 def test_every_mode_of_waiting_gives_the_same_result(
     airflow: LocalAirflow, modes: tuple[str, dict[str, TaskInstance]]
 ) -> None:

@@ -1,0 +1,66 @@
+"""Photos in a bucket become clips in another one, and a second DAG starts on each clip.
+
+Buckets are any that Airflow's object storage reads, with their connection before the ``@``: ``s3://`` with the Amazon
+provider, ``gs://`` with Google's, ``file://`` without either. Needs a connection ``magichour_default``; costs as the
+other example does.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import AssetAlias, ObjectStoragePath, Param, dag, task
+
+from airflow_provider_magichour.operators import MagicHourDownloadOperator, MagicHourImageToVideoOperator
+from airflow_provider_magichour.sensors import MagicHourProjectSensor
+
+CLIPS = AssetAlias("magichour_clips")
+
+
+@dag(
+    schedule=None,
+    default_args={"retries": 2, "retry_delay": timedelta(seconds=10)},
+    params={
+        "photos": Param("s3://aws_default@photos/new/", type="string"),
+        "clips": Param("s3://aws_default@clips/", type="string"),
+    },
+    tags=["magichour"],
+)
+def example_bucket_to_bucket():
+    @task
+    def photos(params: dict[str, str]) -> list[str]:
+        folder = ObjectStoragePath(params["photos"])
+        return sorted(f"{params['photos']}{photo.name}" for photo in folder.iterdir() if photo.suffix == ".jpg")
+
+    submit = MagicHourImageToVideoOperator.partial(
+        task_id="submit",
+        model="kling-3.0",
+        resolution="720p",
+        end_seconds=5,
+    ).expand(image=photos())
+
+    wait = MagicHourProjectSensor.partial(
+        task_id="wait",
+        deferrable=True,
+        poke_interval=2,  # the sandbox renders in seconds; leave it out for the real API
+    ).expand(project_id=submit.output)
+
+    MagicHourDownloadOperator.partial(
+        task_id="download",
+        destination="{{ params.clips }}",
+        outlets=[CLIPS],
+    ).expand(project_id=wait.output)
+
+
+@dag(schedule=[CLIPS], tags=["magichour"])
+def example_on_new_clips():
+    @task
+    def publish(triggering_asset_events=None) -> list[str]:
+        # Airflow lists an event under its asset and under the alias.
+        return sorted({event.asset.uri for events in triggering_asset_events.values() for event in events})
+
+    publish()
+
+
+example_bucket_to_bucket()
+example_on_new_clips()
