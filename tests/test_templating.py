@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from airflow.sdk.log import redact
 
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
+from airflow_provider_magichour.operators import MagicHourImageToVideoOperator
 from airflow_provider_magichour.templating import ProjectIdField, seconds
 
 
@@ -84,3 +86,24 @@ def test_what_is_no_time_is_refused_by_name_and_value(value):
         seconds("timeout", value)
     assert str(caught.value).startswith(f"timeout={value!r}: seconds ")
     assert "timedelta" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://h.example/a.jpg?X-Amz-Date=20260901&X-Amz-Signature=5ecretsignature",
+        "https://h.example/a.jpg?sp=r&sig=5ecretsignature",
+        "https://h.example/a.jpg?token=5ecretsignature",
+    ],
+)
+def test_the_signature_of_an_image_is_masked_wherever_airflow_shows_it(url):
+    task = MagicHourImageToVideoOperator(task_id="submit", image="later.jpg", end_seconds=5)
+    task.image = url
+    assert task.image == url
+    assert "5ecretsignature" not in str(redact(url))
+
+
+def test_a_plain_query_of_an_image_is_not_masked():
+    url = "https://h.example/a.jpg?version=20260901"
+    MagicHourImageToVideoOperator(task_id="submit", image=url, end_seconds=5)
+    assert redact(url) == url
