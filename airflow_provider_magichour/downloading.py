@@ -118,6 +118,7 @@ class Transfer:
         for attempt in range(CUTS + 1):
             if attempt:
                 log.warning("Download interrupted after %d bytes (%s), going on", self._done, trouble)
+                self._client.pause(attempt)
             try:
                 self._read_on(stream)
             except (httpx.RequestError, httpx.InvalidURL) as error:

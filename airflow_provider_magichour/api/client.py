@@ -21,7 +21,7 @@ import httpx
 from airflow_provider_magichour import __version__
 from airflow_provider_magichour.api import calls
 from airflow_provider_magichour.api.calls import Call
-from airflow_provider_magichour.api.pacing import Failure, repeat_delay
+from airflow_provider_magichour.api.pacing import Failure, backoff, repeat_delay
 from airflow_provider_magichour.api.schemas import Kind, UploadUrl
 
 T = TypeVar("T")
@@ -216,6 +216,13 @@ class MagicHourClient(_BaseClient):
         target = self.send(calls.upload_urls(extension, type), patience=UPLOAD_PATIENCE).items[0]
         self.send(calls.put_file(target.upload_url, content, size), patience=UPLOAD_PATIENCE)
         return target
+
+    def pause(self, attempt: int) -> None:
+        """Wait after an interrupted stream, longer each time.
+
+        :param attempt: how many were interrupted in a row, from 1.
+        """
+        time.sleep(backoff(attempt, random.random()))
 
     @contextlib.contextmanager
     def stream(self, url: str, *, start: int = 0) -> Iterator[httpx.Response]:

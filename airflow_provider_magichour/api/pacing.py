@@ -58,9 +58,18 @@ def repeat_delay(
     """
     if failure.is_refusal or (creates and not failure.made_nothing):
         return None
-    backoff = min(2.0 ** (attempt - 1), 16.0) * (0.75 + chance / 2)
-    delay = backoff if failure.retry_after is None else max(failure.retry_after, backoff / 4)
+    pause = backoff(attempt, chance)
+    delay = pause if failure.retry_after is None else max(failure.retry_after, pause / 4)
     return delay if waited + delay <= patience else None
+
+
+def backoff(attempt: int, chance: float) -> float:
+    """Return seconds to wait after so many failures: 1, 2, 4 and so on to 16, a quarter more or less.
+
+    :param attempt: how many failed, from 1.
+    :param chance: a random number from 0 to 1.
+    """
+    return min(2.0 ** (attempt - 1), 16.0) * (0.75 + chance / 2)
 
 
 def retry_after_seconds(value: str | None, *, date: str | None, now: float) -> float | None:
