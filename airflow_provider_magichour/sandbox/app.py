@@ -25,7 +25,7 @@ from airflow_provider_magichour.sandbox.jobs import Job, timestamp
 from airflow_provider_magichour.sandbox.orders import Order, read_order, read_upload_items
 
 if TYPE_CHECKING:
-    from airflow_provider_magichour.sandbox.server import Sandbox
+    from airflow_provider_magichour.sandbox.stage import Stage
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 ACCOUNT_ID = "csandboxaccount0000000000"
@@ -40,22 +40,22 @@ SUBSCRIPTION = {
 }
 
 
-def build_app(sandbox: Sandbox) -> Gate:
-    """Build the application of one sandbox, all its faults and records included."""
-    routes = [*_api_routes(sandbox), *_store_routes(sandbox)]
+def build_app(stage: Stage) -> Gate:
+    """Build the application of one stage, all its faults and records included."""
+    routes = [*_api_routes(stage), *_store_routes(stage)]
     app = Starlette(
-        routes=[*routes, *control.routes(sandbox)],
+        routes=[*routes, *control.routes(stage)],
         exception_handlers={
-            Refused: _refused(sandbox),
+            Refused: _refused(stage),
             StoreRefused: _store_refused,
-            HTTPException: _unknown_route(sandbox),
+            HTTPException: _unknown_route(stage),
         },
     )
-    return Gate(app, routes, sandbox)
+    return Gate(app, routes, stage)
 
 
-def _api_routes(sandbox: Sandbox) -> list[BaseRoute]:
-    api = Api(sandbox)
+def _api_routes(stage: Stage) -> list[BaseRoute]:
+    api = Api(stage)
     routes: list[BaseRoute] = [
         Route("/v1/files/upload-urls", api.upload_urls, methods=["POST"], name="upload-urls"),
         Route("/v1/image-to-video", api.create, methods=["POST"], name="create"),
@@ -68,8 +68,8 @@ def _api_routes(sandbox: Sandbox) -> list[BaseRoute]:
     return routes
 
 
-def _store_routes(sandbox: Sandbox) -> list[BaseRoute]:
-    store = Store(sandbox)
+def _store_routes(stage: Stage) -> list[BaseRoute]:
+    store = Store(stage)
     return [
         Route("/api-assets/{id}/{name}", store.upload, methods=["PUT"], name="upload"),
         Route("/downloads/{id}/{number:int}/{name}", store.download, methods=["GET"], name="download"),
@@ -79,17 +79,17 @@ def _store_routes(sandbox: Sandbox) -> list[BaseRoute]:
 class Api:
     """Endpoints below ``/v1``: every one wants the API key."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
 
     async def upload_urls(self, request: Request) -> Response:
         """Hand out a signed URL for each file to upload."""
         self._authorize(request)
-        expires = time.time() + self._sandbox.settings.upload_lifetime
+        expires = time.time() + self._stage.settings.upload_lifetime
         items = []
         for kind, extension in read_upload_items(await _json_object(request)):
-            path = self._sandbox.uploads.hand_out(kind, extension)
-            url = f"{request.base_url}{path}?{self._sandbox.signer.query('PUT', f'/{path}', expires)}"
+            path = self._stage.uploads.hand_out(kind, extension)
+            url = f"{request.base_url}{path}?{self._stage.signer.query('PUT', f'/{path}', expires)}"
             items.append({"upload_url": url, "expires_at": timestamp(expires), "file_path": path})
         return JSONResponse({"items": items})
 
@@ -109,7 +109,7 @@ class Api:
                 "id": ACCOUNT_ID,
                 "email": "sandbox@example.com",
                 "tier": "pro",
-                "credits": self._sandbox.jobs.balance,
+                "credits": self._stage.jobs.balance,
                 "subscription": SUBSCRIPTION,
             }
         )
@@ -119,11 +119,11 @@ class Api:
 
         async def show(request: Request) -> Response:
             self._authorize(request)
-            job = self._sandbox.jobs.find(request.path_params["id"], kind)
-            if not job.enabled and self._sandbox.settings.deleted == "missing":
+            job = self._stage.jobs.find(request.path_params["id"], kind)
+            if not job.enabled and self._stage.settings.deleted == "missing":
                 raise Refused(404)
             downloads = self._downloads(request, job)
-            return JSONResponse(job.body(downloads, deprecated=self._sandbox.settings.deprecated_fields))
+            return JSONResponse(job.body(downloads, deprecated=self._stage.settings.deprecated_fields))
 
         return show
 
@@ -132,7 +132,7 @@ class Api:
 
         async def delete(request: Request) -> Response:
             self._authorize(request)
-            job = self._sandbox.jobs.find(request.path_params["id"], kind)
+            job = self._stage.jobs.find(request.path_params["id"], kind)
             if not job.enabled:
                 raise Refused(404)
             job.enabled = False
@@ -142,11 +142,11 @@ class Api:
 
     def _authorize(self, request: Request) -> None:
         given = request.headers.get("authorization", "").encode()
-        if not hmac.compare_digest(given, f"Bearer {self._sandbox.settings.api_key}".encode()):
+        if not hmac.compare_digest(given, f"Bearer {self._stage.settings.api_key}".encode()):
             raise Refused(401)
 
     def _opened(self, request: Request, order: Order) -> Job:
-        settings = self._sandbox.settings
+        settings = self._stage.settings
         script = request.scope["fault"].job
         default_name = f"Image To Video - {datetime.now(UTC):%Y-%m-%d %H:%M}"
         job = Job(
@@ -156,20 +156,20 @@ class Api:
             end_seconds=order.seconds,
             **({"script": script} if script else {}),
         )
-        self._sandbox.jobs.open(job)
+        self._stage.jobs.open(job)
         if job.script.outcome == "complete":
-            studio = self._sandbox.studio
-            self._sandbox.jobs.render(job, studio.film(order) if settings.render else studio.sample("video"))
+            studio = self._stage.studio
+            self._stage.jobs.render(job, studio.film(order) if settings.render else studio.sample("video"))
         return job
 
     def _downloads(self, request: Request, job: Job) -> list[dict[str, str]]:
         if not job.is_downloadable or job.result is None:
             return []
-        expires = time.time() + self._sandbox.settings.download_lifetime
+        expires = time.time() + self._stage.settings.download_lifetime
         downloads = []
         for number in range(job.outputs):
             path = f"downloads/{job.id}/{number}/{job.result.name}"
-            url = f"{request.base_url}{path}?{self._sandbox.signer.query('GET', f'/{path}', expires)}"
+            url = f"{request.base_url}{path}?{self._stage.signer.query('GET', f'/{path}', expires)}"
             downloads.append({"url": url, "expires_at": timestamp(expires)})
         return downloads
 
@@ -177,14 +177,14 @@ class Api:
 class Store:
     """The storage that signed URLs lead to: no API key is needed there, and none is wanted."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
 
     async def upload(self, request: Request) -> Response:
         """Write an upload to its file, piece by piece; what is cut off leaves nothing."""
         expired = StoreRefused(403, "AccessDenied", "Request has expired")
         self._check(request, "PUT", expired)
-        target = self._sandbox.uploads.target(request.url.path[1:])
+        target = self._stage.uploads.target(request.url.path[1:])
         partial = target.with_suffix(".part")
         try:
             etag = await self._receive(request, partial)
@@ -196,11 +196,11 @@ class Store:
 
     async def download(self, request: Request) -> Response:
         """Serve a result, or the asked part of it."""
-        status = self._sandbox.settings.expired_status
+        status = self._stage.settings.expired_status
         missing = StoreRefused(404, "NoSuchKey", "The specified key does not exist.")
         late = missing if status == 404 else StoreRefused(status, "AccessDenied", "Request has expired")
         self._check(request, "GET", late)
-        job = self._sandbox.jobs[request.path_params["id"]]
+        job = self._stage.jobs[request.path_params["id"]]
         if not job.enabled or job.result is None:
             raise missing
         return FileResponse(job.result.file, media_type=job.result.media_type)
@@ -208,7 +208,7 @@ class Store:
     def _check(self, request: Request, method: str, expired: StoreRefused) -> None:
         if "authorization" in request.headers:
             raise StoreRefused(400, "InvalidArgument", "Only one auth mechanism allowed")
-        self._sandbox.signer.check(method, request.url.path, request.query_params, expired)
+        self._stage.signer.check(method, request.url.path, request.query_params, expired)
 
     async def _receive(self, request: Request, partial: Path) -> str:
         digest = hashlib.md5(usedforsecurity=False)
@@ -235,17 +235,17 @@ async def _json_object(request: Request) -> dict[str, Any]:
     return body
 
 
-def _refused(sandbox: Sandbox) -> Any:
+def _refused(stage: Stage) -> Any:
     async def answer(request: Request, error: Refused) -> Response:
-        with_code = sandbox.settings.error_codes
+        with_code = stage.settings.error_codes
         return answers.api_error(error.status, error.code, error.message, with_code=with_code)
 
     return answer
 
 
-def _unknown_route(sandbox: Sandbox) -> Any:
+def _unknown_route(stage: Stage) -> Any:
     async def answer(request: Request, error: HTTPException) -> Response:
-        return answers.api_error(404, *answers.CODES[404], with_code=sandbox.settings.error_codes)
+        return answers.api_error(404, *answers.CODES[404], with_code=stage.settings.error_codes)
 
     return answer
 

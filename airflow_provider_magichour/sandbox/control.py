@@ -16,15 +16,15 @@ from airflow_provider_magichour.sandbox.jobs import Job, timestamp
 from airflow_provider_magichour.sandbox.settings import check_fields
 
 if TYPE_CHECKING:
-    from airflow_provider_magichour.sandbox.server import Sandbox
+    from airflow_provider_magichour.sandbox.stage import Stage
 
 PREFIX = "/_sandbox/"
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def routes(sandbox: Sandbox) -> list[BaseRoute]:
-    """Return the control routes of one sandbox."""
-    control = Control(sandbox)
+def routes(stage: Stage) -> list[BaseRoute]:
+    """Return the control routes of one stage."""
+    control = Control(stage)
     table: list[tuple[str, str, Endpoint]] = [
         ("GET", "faults", control.list_faults),
         ("POST", "faults", control.add_fault),
@@ -45,54 +45,54 @@ def routes(sandbox: Sandbox) -> list[BaseRoute]:
 class Control:
     """The control endpoints: each is what :class:`Sandbox` offers to Python, as JSON."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
 
     async def list_faults(self, request: Request) -> Response:
-        return JSONResponse({"faults": [asdict(fault) for fault in self._sandbox.faults]})
+        return JSONResponse({"faults": [asdict(fault) for fault in self._stage.faults]})
 
     async def add_fault(self, request: Request) -> Response:
-        return JSONResponse(asdict(self._sandbox.faults.add(**await request.json())), 201)
+        return JSONResponse(asdict(self._stage.faults.add(**await request.json())), 201)
 
     async def clear_faults(self, request: Request) -> Response:
-        self._sandbox.faults.clear()
+        self._stage.faults.clear()
         return Response(status_code=204)
 
     async def list_requests(self, request: Request) -> Response:
         """List what was recorded, of one route with ``?route=``."""
         route = request.query_params.get("route")
-        requests = self._sandbox.requests.to(route) if route else self._sandbox.requests
-        counts = dict(self._sandbox.requests.counts)
+        requests = self._stage.requests.to(route) if route else self._stage.requests
+        counts = dict(self._stage.requests.counts)
         return JSONResponse({"counts": counts, "requests": [asdict(each) for each in requests]})
 
     async def clear_requests(self, request: Request) -> Response:
-        self._sandbox.requests.clear()
+        self._stage.requests.clear()
         return Response(status_code=204)
 
     async def list_jobs(self, request: Request) -> Response:
-        return JSONResponse({"jobs": [_job(job) for job in self._sandbox.jobs]})
+        return JSONResponse({"jobs": [_job(job) for job in self._stage.jobs]})
 
     async def add_job(self, request: Request) -> Response:
-        return JSONResponse(_job(self._sandbox.add_job(**await request.json())), 201)
+        return JSONResponse(_job(self._stage.add_job(**await request.json())), 201)
 
     async def change_job(self, request: Request) -> Response:
         changes = await request.json()
         check_fields(JobScript, changes)
-        return JSONResponse(_job(self._sandbox.jobs.change(request.path_params["id"], **changes)))
+        return JSONResponse(_job(self._stage.jobs.change(request.path_params["id"], **changes)))
 
     async def show_settings(self, request: Request) -> Response:
-        return JSONResponse(asdict(self._sandbox.settings))
+        return JSONResponse(asdict(self._stage.settings))
 
     async def change_settings(self, request: Request) -> Response:
-        self._sandbox.settings.update(await request.json())
+        self._stage.settings.update(await request.json())
         return await self.show_settings(request)
 
     async def change_key(self, request: Request) -> Response:
-        self._sandbox.settings.update({"api_key": (await request.json())["key"]})
+        self._stage.settings.update({"api_key": (await request.json())["key"]})
         return Response(status_code=204)
 
     async def close_idle(self, request: Request) -> Response:
-        self._sandbox.close_idle_connections()
+        self._stage.close_idle_connections()
         return Response(status_code=204)
 
 

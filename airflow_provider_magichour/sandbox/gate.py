@@ -17,7 +17,7 @@ from airflow_provider_magichour.sandbox.recording import RecordedRequest, record
 
 if TYPE_CHECKING:
     from airflow_provider_magichour.sandbox.connection import SandboxConnection
-    from airflow_provider_magichour.sandbox.server import Sandbox
+    from airflow_provider_magichour.sandbox.stage import Stage
 
 NOTHING = Fault()
 PIECE_SECONDS = 0.05
@@ -28,13 +28,13 @@ class Gate:
 
     :param app: what answers requests that nothing was scripted for.
     :param routes: the routes that have a name in faults and records.
-    :param sandbox: whose faults and records they are.
+    :param stage: whose faults and records they are.
     """
 
-    def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute], sandbox: Sandbox) -> None:
+    def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute], stage: Stage) -> None:
         self._app = app
         self._routes = routes
-        self._sandbox = sandbox
+        self._stage = stage
         self._rate = _Rate()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,12 +48,12 @@ class Gate:
             scope,
             route=route,
             raw=raw,
-            api_key=self._sandbox.settings.api_key,
+            api_key=self._stage.settings.api_key,
             connection=connection.number,
             reused=connection.answered > 0,
         )
-        self._sandbox.requests.add(record)
-        fault = self._sandbox.faults.take(record) or self._too_many(scope) or NOTHING
+        self._stage.requests.add(record)
+        fault = self._stage.faults.take(record) or self._too_many(scope) or NOTHING
         scope["record"], scope["fault"] = record, fault
         exchange = Exchange(fault, record, connection, receive if route == "upload" else _again(raw, receive), send)
         await exchange.run(self._app, scope)
@@ -65,7 +65,7 @@ class Gate:
         return None
 
     def _too_many(self, scope: Scope) -> Fault | None:
-        settings = self._sandbox.settings
+        settings = self._stage.settings
         limit = settings.requests_per_second
         if limit is None or not scope["path"].startswith("/v1/") or self._rate.allows(limit):
             return None

@@ -5,30 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-import tempfile
 import threading
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import uvicorn
 
-from airflow_provider_magichour.api.schemas import Kind
 from airflow_provider_magichour.sandbox.app import build_app
 from airflow_provider_magichour.sandbox.connection import SandboxConnection
-from airflow_provider_magichour.sandbox.faults import Faults, JobScript
-from airflow_provider_magichour.sandbox.jobs import Job, Jobs
 from airflow_provider_magichour.sandbox.recording import Requests
 from airflow_provider_magichour.sandbox.settings import DEFAULT_API_KEY, Settings
-from airflow_provider_magichour.sandbox.storage import Signer, Uploads
-from airflow_provider_magichour.sandbox.studio import Studio
+from airflow_provider_magichour.sandbox.stage import Stage
 
 HOST = "127.0.0.1"
 START_TIMEOUT = 30.0
 KEEP_ALIVE_SECONDS = 75
 
 
-class Sandbox:
+class Sandbox(Stage):
     """Run a local Magic Hour that renders, on 127.0.0.1, in threads of this process.
 
     Use it as a context manager, or call :meth:`start` and :meth:`close`. It leaves nothing behind: threads
@@ -53,14 +47,9 @@ class Sandbox:
         render: bool = True,
         workers: int = 1,
     ) -> None:
-        self.settings = Settings(api_key=api_key, render_seconds=render_seconds, credits=credits, render=render)
-        self.faults = Faults()
-        self.requests = Requests()
-        self.jobs = Jobs(self.settings)
-        self.signer = Signer()
-        self._folder = tempfile.TemporaryDirectory(prefix="magichour-sandbox-")
-        self.uploads = Uploads(Path(self._folder.name))
-        self.studio = Studio(Path(self._folder.name), self.uploads, workers)
+        super().__init__(
+            Settings(api_key=api_key, render_seconds=render_seconds, credits=credits, render=render), workers
+        )
         self._port = port
         self._server: _Server | None = None
 
@@ -105,39 +94,7 @@ class Sandbox:
     def close(self) -> None:
         """Stop, give up what is being rendered, and remove all files."""
         self.stop()
-        self.studio.close()
-        self._folder.cleanup()
-
-    def add_job(
-        self,
-        kind: Kind = "video",
-        *,
-        name: str = "Sandbox",
-        price: int = 0,
-        outputs: int = 1,
-        script: JobScript | dict[str, Any] | None = None,
-    ) -> Job:
-        """Make a job without a request, also of a kind that the sandbox has no create for.
-
-        :param kind: ``video``, ``image`` or ``audio``.
-        :param name: its name.
-        :param price: what is charged, in credits.
-        :param outputs: how many downloads it has once it is complete.
-        :param script: how it goes.
-        """
-        script = JobScript(**script) if isinstance(script, dict) else script or JobScript()
-        job = Job(
-            name=name,
-            price=price,
-            kind=kind,
-            script=script,
-            render_seconds=self.settings.render_seconds,
-            outputs=outputs,
-        )
-        self.jobs.open(job)
-        if script.outcome == "complete":
-            self.jobs.render(job, self.studio.sample(kind))
-        return job
+        super().close()
 
     def close_idle_connections(self) -> None:
         """Close the connections that wait for a next request, as servers do with old ones."""
