@@ -7,11 +7,12 @@ import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, Connection
 
 from airflow_provider_magichour.api import calls
+from airflow_provider_magichour.api.calls import Call
 from airflow_provider_magichour.api.client import (
     DEFAULT_BASE_URL,
     AsyncMagicHourClient,
@@ -34,6 +35,8 @@ from airflow_provider_magichour.exceptions import (
     MagicHourInvalidRequestError,
 )
 
+T = TypeVar("T")
+
 READ_PATIENCE = 60.0
 """Seconds in which a read or a delete may be repeated in place."""
 
@@ -55,20 +58,23 @@ class MagicHourHook(BaseHook):
     def __init__(self, magichour_conn_id: str = default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.magichour_conn_id = magichour_conn_id
+        self._settings: ClientSettings | None = None
         self._watching: MagicHourClient | None = None
         self._async_watching: AsyncMagicHourClient | None = None
 
     def settings(self) -> ClientSettings:
-        """Resolve the connection.
+        """Resolve the connection, once: again only after the API has refused its key.
 
         :raises MagicHourInvalidRequestError: when it is missing, has no API key, or a value of it cannot be used.
         """
-        with _explained(self.magichour_conn_id):
-            connection = self.get_connection(self.magichour_conn_id)
-        return settings_from(connection, connection.extra_dejson, self.magichour_conn_id)
+        if self._settings is None:
+            with _explained(self.magichour_conn_id):
+                connection = self.get_connection(self.magichour_conn_id)
+            self._settings = settings_from(connection, connection.extra_dejson, self.magichour_conn_id)
+        return self._settings
 
     async def async_settings(self) -> ClientSettings:
-        """Resolve the connection without blocking the event loop; see :meth:`settings`."""
+        """Resolve the connection, each time and without blocking the event loop; see :meth:`settings`."""
         from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 
         with _explained(self.magichour_conn_id):
@@ -98,10 +104,8 @@ class MagicHourHook(BaseHook):
         :raises MagicHourUnsureSubmissionError: sent, and its answer is not known.
         :raises MagicHourApiError: nothing was made.
         """
-        with self.client() as client:
-            return client.send(
-                calls.create_image_to_video(request), patience=CREATE_PATIENCE, before_attempt=before_attempt
-            )
+        call = calls.create_image_to_video(request)
+        return self._send(call, patience=CREATE_PATIENCE, before_attempt=before_attempt)
 
     def get_project(self, project_id: str, kind: Kind = "video", *, patience: float = READ_PATIENCE) -> Project:
         """Return a project as the API shows it now.
@@ -111,9 +115,7 @@ class MagicHourHook(BaseHook):
         :param patience: seconds in which the read may be repeated; 0 for one attempt.
         :raises MagicHourApiError: when the API, or the way to it, failed for that long.
         """
-        call = calls.get_project(project_id, kind)
-        with self.client() as client:
-            return client.send(call, patience=patience)
+        return self._send(calls.get_project(project_id, kind), patience=patience)
 
     def delete_project(self, project_id: str, kind: Kind = "video") -> None:
         """Delete a project's result for good. This is no cancel: credits stay spent.
@@ -122,17 +124,28 @@ class MagicHourHook(BaseHook):
         :param kind: ``video``, ``image`` or ``audio``.
         :raises MagicHourApiError: when the API, or the way to it, failed for a minute.
         """
-        call = calls.delete_project(project_id, kind)
-        with self.client() as client:
-            client.send(call, patience=READ_PATIENCE)
+        self._send(calls.delete_project(project_id, kind), patience=READ_PATIENCE)
 
     def get_account(self) -> Account:
         """Return tier and credits of the key's account; costs nothing.
 
         :raises MagicHourApiError: when the API, or the way to it, failed.
         """
+        return self._send(calls.get_account())
+
+    def _send(self, call: Call[T], *, patience: float = 0.0, before_attempt: Callable[[], None] | None = None) -> T:
         with self.client() as client:
-            return client.send(calls.get_account())
+            try:
+                return client.send(call, patience=patience, before_attempt=before_attempt)
+            except MagicHourApiError as error:
+                self._forget_refused_key(error)
+                raise
+
+    def _forget_refused_key(self, error: MagicHourApiError) -> None:
+        """A refused key may have been replaced: the next call resolves the connection again."""
+        if error.status_code == 401:
+            self._settings = None
+            self.close()
 
     def upload(
         self,
@@ -186,8 +199,7 @@ class MagicHourHook(BaseHook):
             seen: Project | MagicHourApiError = client.send(call)
         except MagicHourApiError as error:
             seen = error
-            if error.status_code == 401:
-                self.close()
+            self._forget_refused_key(error)
         return self._decided(watch, seen, client.settings.key_digest)
 
     def close(self) -> None:

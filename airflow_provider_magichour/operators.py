@@ -209,13 +209,13 @@ class MagicHourImageToVideoOperator(ProjectWait):
         from airflow_provider_magichour.storage import image_uris
         from airflow_provider_magichour.submitting import Submission
 
-        note_inputs(self.hook(), image_uris(request, sources))
+        note_inputs(self.hook, image_uris(request, sources))
         if self.durable and "task_state_store" not in context:
             self.log.warning(
                 "This Airflow has no task state store (3.3 has one): a retry of this task submits, and pays, again"
             )
         return Submission(
-            hook=self.hook(),
+            hook=self.hook,
             journal=self._journal(context),
             request=request,
             sources=sources,
@@ -237,7 +237,7 @@ class MagicHourImageToVideoOperator(ProjectWait):
             interval=self._interval,
             credits_charged=submitted.credits_charged,
         )
-        with closing(self.hook()) as hook:
+        with closing(self.hook) as hook:
             step = hook.observe(watch, "video")
             if step.end is None and self.deferrable:
                 self.defer_to_trigger(step.watch, "video")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowSensorTimeout, BaseOperator
@@ -47,7 +48,9 @@ class ProjectWait(BaseOperator):
                 "is a triggerer running? A retry or a clear of this task waits for it again."
             ) from None
 
+    @cached_property
     def hook(self) -> MagicHourHook:
+        """The way to the API; one for all that a run of the task does, so the connection is resolved once."""
         from airflow_provider_magichour.hooks import MagicHourHook
 
         return MagicHourHook(self.magichour_conn_id)
@@ -124,7 +127,7 @@ class ProjectWait(BaseOperator):
             raise self.timed_out(timeout_message(ended, ended.seconds))
         if ended.end == "unreachable":
             raise MagicHourApiError(ended.message or "", status_code=ended.status_code, code=ended.code)
-        project = self.hook().get_project(ended.project_id, kind)
+        project = self.hook.get_project(ended.project_id, kind)
         if not project.is_finished:
             raise MagicHourApiError(
                 f"Magic Hour project {project.id} was finished and is {project.status} now; a retry waits for it again"

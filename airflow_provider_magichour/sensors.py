@@ -114,11 +114,11 @@ class MagicHourProjectSensor(ProjectWait, BaseSensorOperator):
             interval=interval,
             started_at=self._first_poke(context) if self.reschedule and not self.deferrable else None,
         )
-        with closing(self.hook()) as self._hook:
-            self._hook.settings()  # a connection that is not there fails here, not at the deadline
+        with closing(self.hook):
+            self.hook.settings()  # a connection that is not there fails here, not at the deadline
             if not self.deferrable:
                 return super().execute(context)
-            step = self._hook.observe(self._watch, self._kind())
+            step = self.hook.observe(self._watch, self._kind())
         if step.end is None:
             self.defer_to_trigger(step.watch, self._kind())
         return self.end(context, step)
@@ -126,10 +126,10 @@ class MagicHourProjectSensor(ProjectWait, BaseSensorOperator):
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """Look once."""
         assert self._watch is not None
-        step = self._hook.observe(self._watch, self._kind())
+        step = self.hook.observe(self._watch, self._kind())
         if self.reschedule:
             # Each poke is a new process, which could not know for how long the key has been refused.
-            step = self._hook.outlast_refusal(step, self._kind())
+            step = self.hook.outlast_refusal(step, self._kind())
         self._watch = step.watch
         if step.end is None:
             return False
