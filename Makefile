@@ -1,7 +1,7 @@
 # Everything happens in .venv; nothing is installed elsewhere. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-crash figures check format build constraints clean
+.PHONY: help setup demo test test-crash bench-media figures check format build constraints clean
 
 BIN := .venv/bin
 CONSTRAINTS := constraints/airflow-3.3.txt
@@ -28,6 +28,9 @@ test: $(STAMP) ## run all tests; ARGS="..." goes to pytest
 
 test-crash: $(STAMP) ## paying once, proven by killing things (some 8 minutes, needs PostgreSQL); SHORT=1: the chief rows
 	@$(BIN)/python -m pytest tests_crash $(if $(SHORT),--short) $(ARGS)
+
+bench-media: $(STAMP) ## memory and speed of a gibibyte up and down, file and S3, beside plain httpx; ARGS="--mib 64" for less
+	@$(BIN)/python -m tools.bench_media $(ARGS)
 
 figures: $(STAMP) ## what importing costs, and the size of the code
 	@$(BIN)/python -m tools.import_cost

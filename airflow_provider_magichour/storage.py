@@ -8,10 +8,10 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.parse import urlsplit
 
-from airflow.providers.common.compat.sdk import ObjectStoragePath
+from airflow.providers.common.compat.sdk import BaseHook, ObjectStoragePath
 
 from airflow_provider_magichour.api.calls import shown
 from airflow_provider_magichour.api.capabilities import AUDIO_EXTENSIONS, IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
@@ -20,7 +20,8 @@ from airflow_provider_magichour.exceptions import MagicHourError, MagicHourInval
 from airflow_provider_magichour.submission import unsigned
 
 MAGIC_HOUR_PATHS = ("api-assets/", "saved-items/")
-CHUNK = 1 << 20
+BLOCK = 8 << 20
+"""Bytes of one request to an object store: s3fs would keep 50 MiB in memory; S3 takes 10,000 parts from 5 MiB up."""
 
 AnyPath = Path | ObjectStoragePath
 
@@ -40,7 +41,7 @@ class Source:
 
     def open(self) -> IO[bytes]:
         with _storage_errors("read", self.path):
-            return self.path.open("rb")
+            return self.path.open("rb") if isinstance(self.path, Path) else _opened(self.path, "rb")
 
     def identity(self) -> str:
         """Tell these bytes from others: size and SHA-256 of a local file, read in a stream; size and etag of an object.
@@ -102,16 +103,22 @@ def image_uris(request: ImageToVideoRequest, sources: Mapping[str, Source]) -> l
 def path_of(value: str, conn_id: str | None) -> AnyPath:
     """Return a local path, or one of Airflow's object storage for a URI.
 
-    :raises MagicHourStorageError: when Airflow knows no file system for the scheme.
+    :raises MagicHourStorageError: when Airflow knows no file system for the scheme, or not the connection.
     """
     if "://" not in value:
         return Path(value)
     try:
-        return ObjectStoragePath(value, conn_id=conn_id)
+        path = ObjectStoragePath(value, conn_id=conn_id)
+        if path.conn_id:
+            # Without it the Amazon provider would go on, anonymously and to the real AWS (9.39).
+            BaseHook.get_connection(path.conn_id)
+        _ = path.fs  # otherwise a missing provider shows only later
     except Exception as error:
         raise MagicHourStorageError(
-            f"Could not open {shown(value)}: {error}. Is the provider for {value.split('://')[0]}:// installed?"
+            f"Could not open {shown(value)}: {error}. Are the provider for {value.split('://')[0]}:// and the "
+            "connection there?"
         ) from error
+    return path
 
 
 @contextlib.contextmanager
@@ -166,6 +173,11 @@ def _extension(url: str, kind: Kind) -> str:
     return extension if extension in known else default
 
 
+def _opened(path: ObjectStoragePath, mode: str) -> Any:
+    """Open past ``ObjectStoragePath.open``, whose stream notes lineage at every piece, connection id included."""
+    return path.fs.open(path.path, mode, block_size=BLOCK)
+
+
 def write_atomically(path: AnyPath, fill: Callable[[IO[bytes]], int]) -> int:
     """Write a file of which nothing is visible under its name before it is whole.
 
@@ -178,17 +190,16 @@ def write_atomically(path: AnyPath, fill: Callable[[IO[bytes]], int]) -> int:
     """
     if isinstance(path, ObjectStoragePath) and path.protocol not in ("file", "local"):
         with _storage_errors("write", path):
-            stream = path.open("wb")  # type: ignore[no-untyped-call]
+            stream = _opened(path, "wb")
             try:
                 written = fill(stream)
+                stream.close()
             except BaseException:
                 # Closing would make an object of what was written so far.
-                inner = getattr(stream, "_obj", stream)
                 with contextlib.suppress(Exception):
-                    inner.discard()
-                inner.closed = True
+                    stream.discard()
+                stream.closed = True
                 raise
-            stream.close()
             return written
     local = Path(path.path) if isinstance(path, ObjectStoragePath) else path
     partial = local.with_name(f".{local.name}.part")
@@ -197,8 +208,6 @@ def write_atomically(path: AnyPath, fill: Callable[[IO[bytes]], int]) -> int:
         try:
             with partial.open("wb") as stream:
                 written = fill(stream)
-                stream.flush()
-                os.fsync(stream.fileno())
             partial.replace(local)
         except BaseException:
             partial.unlink(missing_ok=True)

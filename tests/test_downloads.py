@@ -474,3 +474,12 @@ def test_unknown_kind_fails_before_any_request(download: Any, sandbox: Any, proj
     with pytest.raises(MagicHourInvalidRequestError, match="kind='clip'"):
         download(project, f"{tmp_path}/", kind="clip")
     assert len(sandbox.requests) == 0
+
+
+def test_a_storage_connection_that_is_not_there_is_refused(sandbox: Any, context: Any, tmp_path: Path) -> None:
+    project = sandbox.add_job(script={"render_seconds": 0}).id
+    for place in ({"destination": f"file://{tmp_path}/", "conn_id": "absent"}, {"destination": "s3://absent@clips/"}):
+        task = MagicHourDownloadOperator(task_id="download", project_id=project, **place)
+        with pytest.raises(MagicHourStorageError, match="absent"):
+            task.execute(context())
+    assert list(tmp_path.iterdir()) == []
