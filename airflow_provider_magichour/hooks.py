@@ -45,7 +45,8 @@ class MagicHourHook(BaseHook):
     """Talk to Magic Hour with the key of an Airflow connection.
 
     The connection's type is ``magichour``: ``password`` is the API key, ``host`` the base URL (empty: the real API).
-    Extras: ``request_timeout`` (seconds, 30), ``requests_per_second`` (20), ``max_connections`` (8).
+    Extras: ``request_timeout`` (seconds, 30), ``max_connections`` (8), ``requests_per_second`` (20; checked, but not
+    applied yet).
 
     :param magichour_conn_id: id of the connection.
     """

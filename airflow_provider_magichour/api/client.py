@@ -69,7 +69,7 @@ class ClientSettings:
     :param api_key: sent to the API alone.
     :param base_url: of the API; a path prefix works.
     :param request_timeout: seconds for each phase of a request.
-    :param requests_per_second: of one connection in one process.
+    :param requests_per_second: of one connection in one process; not applied yet.
     :param max_connections: open at a time.
     :param source: where the key came from, for messages.
     """
