@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -28,7 +30,8 @@ from airflow_provider_magichour.api.schemas import (
     Project,
     UploadUrl,
 )
-from airflow_provider_magichour.api.waiting import Step, Watch, next_step
+from airflow_provider_magichour.api.sharing import SharedClient
+from airflow_provider_magichour.api.waiting import LOOK_INTERVAL, Step, Watch, next_step
 from airflow_provider_magichour.exceptions import (
     MagicHourApiError,
     MagicHourError,
@@ -37,16 +40,22 @@ from airflow_provider_magichour.exceptions import (
 
 T = TypeVar("T")
 
+# Not the hook's own logger: Airflow makes one for each hook object, a kilobyte for each project that is waited for.
+log = logging.getLogger(__name__)
+
 READ_PATIENCE = 60.0
 """Seconds in which a read or a delete may be repeated in place."""
+
+LAST_LOOK = 60.0
+"""Seconds after the deadline in which the last look, which begins on it, may still get its turn and its answer."""
 
 
 class MagicHourHook(BaseHook):
     """Talk to Magic Hour with the key of an Airflow connection.
 
     The connection's type is ``magichour``: ``password`` is the API key, ``host`` the base URL (empty: the real API).
-    Extras: ``request_timeout`` (seconds, 30), ``max_connections`` (8), ``requests_per_second`` (20; checked, but not
-    applied yet).
+    Extras: ``request_timeout`` (seconds, 30), ``max_connections`` (8) and ``requests_per_second`` (20) of what
+    waits in one triggerer process.
 
     :param magichour_conn_id: id of the connection.
     """
@@ -61,7 +70,8 @@ class MagicHourHook(BaseHook):
         self.magichour_conn_id = magichour_conn_id
         self._settings: ClientSettings | None = None
         self._watching: MagicHourClient | None = None
-        self._async_watching: AsyncMagicHourClient | None = None
+        self._shared: SharedClient | None = None
+        self._queue_mentioned = False
 
     def settings(self) -> ClientSettings:
         """Resolve the connection, once: again only after the API has refused its key.
@@ -210,32 +220,49 @@ class MagicHourHook(BaseHook):
             self._watching = None
 
     async def async_observe(self, watch: Watch, kind: Kind) -> Step:
-        """Look once, without blocking the event loop; see :meth:`observe`."""
-        call = calls.get_project(watch.project_id, kind)
+        """Look once, without blocking the event loop; see :meth:`observe`.
+
+        All that wait on this connection in one event loop share one client, and so its connections and its rate.
+        """
+        self._shared = self._shared or SharedClient.join(self.magichour_conn_id)
         try:
-            if self._async_watching is None:
-                self._async_watching = AsyncMagicHourClient(await self.async_settings())
-            client = self._async_watching
+            client = await self._shared.current(self.async_settings)
         except Exception as error:
             return self._decided(watch, _unresolved(self.magichour_conn_id, error), "")
+        self._mention_queue(client)
         try:
-            seen: Project | MagicHourApiError = await client.send(call)
+            async with asyncio.timeout(max(0.0, watch.deadline - time.time()) + LAST_LOOK):
+                seen: Project | MagicHourApiError = await client.send(calls.get_project(watch.project_id, kind))
         except MagicHourApiError as error:
             seen = error
             if error.status_code == 401:
-                await self.aclose()
+                self._shared.doubt()
+        except TimeoutError:
+            seen = MagicHourApiError("The look had no turn or no answer before the deadline")
         return self._decided(watch, seen, client.settings.key_digest)
 
+    def _mention_queue(self, client: AsyncMagicHourClient) -> None:
+        behind = client.gate.seconds_behind
+        if behind > LOOK_INTERVAL and not self._queue_mentioned:
+            self._queue_mentioned = True
+            log.warning(
+                "More looks at projects are due than the %g requests per second of connection %r allow: each comes "
+                "about %.0f s late. Raise requests_per_second in its extra if Magic Hour allows more",
+                client.settings.requests_per_second,
+                self.magichour_conn_id,
+                behind,
+            )
+
     async def aclose(self) -> None:
-        """Close what :meth:`async_observe` keeps open."""
-        if self._async_watching is not None:
-            await self._async_watching.aclose()
-            self._async_watching = None
+        """End the share in the client of :meth:`async_observe`."""
+        if self._shared is not None:
+            await self._shared.leave()
+            self._shared = None
 
     def _decided(self, watch: Watch, seen: Project | MagicHourApiError, key: str) -> Step:
         step = next_step(watch, seen, time.time(), key=key)
         if step.note:
-            (self.log.warning if step.error else self.log.info)("%s", step.note)
+            (log.warning if step.error else log.info)("%s", step.note)
         return step
 
     def wait_for_project(self, watch: Watch, kind: Kind) -> Step:

@@ -82,5 +82,6 @@ class MagicHourProjectTrigger(BaseTrigger):
                 if step.end:
                     return step
                 watch, delay = step.watch, step.delay
+                del step  # it holds the project as read: a kilobyte for each of thousands that wait here
         finally:
             await hook.aclose()

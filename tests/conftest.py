@@ -119,9 +119,11 @@ class _Module:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """A clock for the package and for Airflow's sensor loop; nothing waits any more."""
     clock = Clock()
+    loops: dict[Any, Any] = {}
 
     def running_loop() -> Any:
-        return _Module(asyncio.get_running_loop(), time=clock.monotonic)
+        loop = asyncio.get_running_loop()
+        return loops.setdefault(loop, _Module(loop, time=clock.monotonic))
 
     for name in WITH_CLOCKS:
         importlib.import_module(f"{PACKAGE}.{name}")

@@ -21,12 +21,15 @@ import httpx
 from airflow_provider_magichour import __version__
 from airflow_provider_magichour.api import calls
 from airflow_provider_magichour.api.calls import Call
+from airflow_provider_magichour.api.connections import transport_for
+from airflow_provider_magichour.api.gate import Gate
 from airflow_provider_magichour.api.pacing import Failure, backoff, repeat_delay
 from airflow_provider_magichour.api.schemas import Kind, UploadUrl
 
 T = TypeVar("T")
 
 DEFAULT_BASE_URL = "https://api.magichour.ai"
+USER_AGENT = f"airflow-provider-magichour/{__version__}"
 UPLOAD_PATIENCE = 120.0
 CHUNK = 1 << 16
 
@@ -69,7 +72,7 @@ class ClientSettings:
     :param api_key: sent to the API alone.
     :param base_url: of the API; a path prefix works.
     :param request_timeout: seconds for each phase of a request.
-    :param requests_per_second: of one connection in one process; not applied yet.
+    :param requests_per_second: of an async client, all calls together.
     :param max_connections: open at a time.
     :param source: where the key came from, for messages.
     """
@@ -105,7 +108,7 @@ class _BaseClient:
             "timeout": self.settings.request_timeout,
             # httpx drops idle connections after 5 s by default: sooner than the next look.
             "limits": httpx.Limits(max_connections=self.settings.max_connections, keepalive_expiry=60),
-            "headers": {"User-Agent": f"airflow-provider-magichour/{__version__}"},
+            "headers": {"User-Agent": USER_AGENT},
         }
 
     def _request(self, call: Call[Any]) -> dict[str, Any]:
@@ -243,11 +246,16 @@ class MagicHourClient(_BaseClient):
 
 
 class AsyncMagicHourClient(_BaseClient):
-    """Async client with the same methods; use it as an async context manager, in one event loop."""
+    """Async client with the same methods; use it as an async context manager, in one event loop.
+
+    Any number of tasks may use it at a time: its requests to the API leave at the rate of its settings, over as many
+    connections as those allow, and after a 429 none leaves until the API wants to be asked again.
+    """
 
     def __init__(self, settings: ClientSettings) -> None:
         super().__init__(settings)
-        self._http: httpx.AsyncClient | None = None
+        self.gate = Gate(settings.requests_per_second, settings.max_connections)
+        self._transport: httpx.AsyncBaseTransport | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -258,9 +266,9 @@ class AsyncMagicHourClient(_BaseClient):
         await self.aclose()
 
     async def aclose(self) -> None:
-        if self._http is not None:
-            await self._http.aclose()
-            self._http = None
+        if self._transport is not None:
+            await self._transport.aclose()
+            self._transport = None
 
     async def send(self, call: Call[T], *, patience: float = 0.0) -> T:
         """Send a call, repeating it in place while that is safe; see the sync client."""
@@ -273,24 +281,42 @@ class AsyncMagicHourClient(_BaseClient):
             await asyncio.sleep(self._delay_or_raise(call, outcome, attempt=attempt, began=began, patience=patience))
 
     async def _attempt(self, call: Call[T]) -> T | Failure:
-        async with contextlib.AsyncExitStack() as stack:
-            stack.enter_context(_unlogged())
-            try:
-                request = self._request(call)
-                if call.content:
-                    request["content"] = _chunks(stack.enter_context(call.content()))
-                http = await self._connected(call, stack)
-                return self._read(call, await http.request(**request))
-            except (httpx.TransportError, httpx.InvalidURL) as error:
-                return self._lost(error)
+        if not call.is_to_api:
+            return await self._attempt_now(call)
+        async with self.gate:
+            outcome = await self._attempt_now(call)
+        if isinstance(outcome, Failure) and outcome.status == 429:
+            self.gate.pause(outcome.retry_after)
+        return outcome
 
-    async def _connected(self, call: Call[Any], stack: contextlib.AsyncExitStack) -> httpx.AsyncClient:
+    async def _attempt_now(self, call: Call[T]) -> T | Failure:
+        sent = self._sent_apart if call.creates or call.content else self._sent
+        try:
+            return self._read(call, await sent(call))
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            return self._lost(error)
+
+    async def _sent(self, call: Call[Any]) -> httpx.Response:
+        """Send below httpx's client, which costs as much as the rest of a look at a project."""
+        if self._transport is None:
+            tls = await asyncio.to_thread(_tls)
+            self._transport = transport_for(self.settings.base_url, tls, self.settings.max_connections)
+        seconds = self.settings.request_timeout
+        timeouts = {"connect": seconds, "read": seconds, "write": seconds, "pool": seconds}
+        request = httpx.Request(**self._request(call), extensions={"timeout": timeouts})
+        request.headers["User-Agent"] = USER_AGENT
+        response = await self._transport.handle_async_request(request)
+        await response.aread()
+        return response
+
+    async def _sent_apart(self, call: Call[Any]) -> httpx.Response:
+        """Send over a connection of its own: one that the server closed meanwhile would look like a lost answer."""
         await asyncio.to_thread(_tls)
-        if call.creates:
-            return await stack.enter_async_context(httpx.AsyncClient(**self._options()))
-        if self._http is None:
-            self._http = httpx.AsyncClient(**self._options())
-        return self._http
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_unlogged())
+            content = _chunks(stack.enter_context(call.content())) if call.content else None
+            async with httpx.AsyncClient(**self._options()) as http:
+                return await http.request(**self._request(call), content=content)
 
     async def upload(
         self, content: Callable[[], IO[bytes]], *, size: int, extension: str, type: Kind = "image"

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from airflow_provider_magichour.api.pacing import LONGEST_PAUSE
 from airflow_provider_magichour.api.schemas import Project
 from airflow_provider_magichour.exceptions import (
     MagicHourApiError,
@@ -15,9 +16,6 @@ from airflow_provider_magichour.exceptions import (
     MagicHourProjectFailedError,
     MagicHourProjectRejectedError,
 )
-
-LONGEST_PAUSE = 60.0
-"""Seconds: after a longer ``Retry-After`` the project is looked at again nevertheless."""
 
 REFUSAL_PATIENCE = 120.0
 """Seconds for which the API may refuse looks with the same key (one being rotated) before the wait ends."""
@@ -40,7 +38,7 @@ LEAST_INTERVAL = 1.0
 End = Literal["finished", "timeout", "unreachable"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Watch:
     """What a wait for one project knows.
 
@@ -81,7 +79,7 @@ class Watch:
         return max(0.0, min(wanted, self.deadline - now))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Step:
     """What to do after a look: ``end`` says how the wait is over, or ``delay`` when to look again.
 

@@ -1,0 +1,58 @@
+"""What every request of a connection passes in one process: a bound on how many are under way, a rate, and pauses."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+
+from airflow_provider_magichour.api.pacing import Pace
+
+
+class Gate:
+    """Let requests through one after the other, in order of arrival; used in one event loop: ``async with gate``.
+
+    A place is taken before a turn: those that wait for a slow API have had no turn, so none leave in a burst when it
+    answers again.
+
+    :param requests_per_second: how many may leave.
+    :param places: how many may be under way at a time.
+    """
+
+    def __init__(self, requests_per_second: float, places: int) -> None:
+        self._pace = Pace(requests_per_second)
+        self._places = asyncio.Semaphore(places)
+        self._turn = asyncio.Lock()
+        self._queue = 0
+
+    @property
+    def seconds_behind(self) -> float:
+        """How long a request that comes now waits, as far as the rate decides it."""
+        return self._queue / self._pace.rate
+
+    async def __aenter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._queue += 1
+        try:
+            await self._places.acquire()
+            try:
+                async with self._turn:
+                    while delay := self._pace.delay(loop.time()):  # noqa: ASYNC110 -- a 429 may come meanwhile
+                        await asyncio.sleep(delay)
+                    self._pace = self._pace.taken(loop.time())
+            except BaseException:
+                self._places.release()
+                raise
+        finally:
+            self._queue -= 1
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._places.release()
+
+    def pause(self, retry_after: float | None) -> None:
+        """Let nothing through for a while: the API has answered 429.
+
+        :param retry_after: seconds it asked to wait, None when it did not say.
+        """
+        self._pace = self._pace.paused(asyncio.get_running_loop().time(), retry_after)

@@ -1,0 +1,71 @@
+"""One client for all that wait on one connection in one event loop: its gate sees every request of theirs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from weakref import WeakKeyDictionary
+
+from airflow_provider_magichour.api.client import AsyncMagicHourClient, ClientSettings
+
+RESOLVED_FOR = 60.0
+"""Seconds after which a connection is resolved again, so that a change of it reaches those that wait."""
+
+_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedClient]] = WeakKeyDictionary()
+
+
+class SharedClient:
+    """A client that comes with the first and goes with the last that waits."""
+
+    def __init__(self) -> None:
+        self._users = 0
+        self._client: AsyncMagicHourClient | None = None
+        self._good_until = 0.0
+        self._resolving = asyncio.Lock()
+
+    @classmethod
+    def join(cls, conn_id: str) -> SharedClient:
+        """Return the running loop's client of a connection; each call wants its :meth:`leave`."""
+        clients = _shared.setdefault(asyncio.get_running_loop(), {})
+        shared = clients.setdefault(conn_id, cls())
+        shared._users += 1
+        return shared
+
+    async def leave(self) -> None:
+        self._users -= 1
+        if self._users:
+            return
+        clients = _shared[asyncio.get_running_loop()]
+        for conn_id in [conn_id for conn_id, shared in clients.items() if shared is self]:
+            del clients[conn_id]
+        if self._client is not None:
+            await self._client.aclose()
+
+    async def current(self, resolve: Callable[[], Awaitable[ClientSettings]]) -> AsyncMagicHourClient:
+        """Return the client, with settings not older than a minute.
+
+        :param resolve: asks Airflow for the connection; what it raises is raised where there are no settings yet.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._client is None or now >= self._good_until:
+            async with self._resolving:
+                if self._client is None or now >= self._good_until:
+                    self._client = await self._renewed(self._client, resolve)
+                    self._good_until = now + RESOLVED_FOR
+        return self._client
+
+    async def _renewed(
+        self, client: AsyncMagicHourClient | None, resolve: Callable[[], Awaitable[ClientSettings]]
+    ) -> AsyncMagicHourClient:
+        if client is None:
+            return AsyncMagicHourClient(await resolve())
+        try:
+            client.settings = await resolve()
+        except Exception:
+            # What could be resolved a minute ago may be on its way back; the API says when it is no longer good.
+            return client
+        return client
+
+    def doubt(self) -> None:
+        """Resolve the connection again before the next request: the API has refused its key."""
+        self._good_until = 0.0
