@@ -300,7 +300,10 @@ class AsyncMagicHourClient(_BaseClient):
         """Send below httpx's client, which costs as much as the rest of a look at a project."""
         if self._transport is None:
             tls = await asyncio.to_thread(_tls)
-            self._transport = transport_for(self.settings.base_url, tls, self.settings.max_connections)
+            # Another one may have made it while this one waited.
+            self._transport = self._transport or transport_for(
+                self.settings.base_url, tls, self.settings.max_connections
+            )
         seconds = self.settings.request_timeout
         timeouts = {"connect": seconds, "read": seconds, "write": seconds, "pool": seconds}
         request = httpx.Request(**self._request(call), extensions={"timeout": timeouts})
