@@ -27,9 +27,10 @@ class SharedClient:
     def join(cls, conn_id: str) -> SharedClient:
         """Return the running loop's client of a connection; each call wants its :meth:`leave`."""
         clients = _shared.setdefault(asyncio.get_running_loop(), {})
-        shared = clients.setdefault(conn_id, cls())
-        shared._users += 1
-        return shared
+        if conn_id not in clients:
+            clients[conn_id] = cls()
+        clients[conn_id]._users += 1
+        return clients[conn_id]
 
     async def leave(self) -> None:
         self._users -= 1
