@@ -7,7 +7,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -72,6 +72,7 @@ class MagicHourHook(BaseHook):
         self._watching: MagicHourClient | None = None
         self._shared: SharedClient | None = None
         self._queue_mentioned = False
+        self._unfinished_at: float | None = None
 
     def settings(self) -> ClientSettings:
         """Resolve the connection, once: again only after the API has refused its key.
@@ -239,7 +240,18 @@ class MagicHourHook(BaseHook):
                 self._shared.doubt()
         except TimeoutError:
             seen = MagicHourApiError("The look had no turn or no answer before the deadline")
-        return self._decided(watch, seen, client.settings.key_digest)
+        return self._decided(watch, seen, client.settings.key_digest, self._learned(watch, seen))
+
+    def _learned(self, watch: Watch, seen: Project | MagicHourApiError) -> Sequence[float]:
+        """Return the last render times of this kind; a render whose end is seen now is one of them from now on."""
+        unfinished_at, self._unfinished_at = self._unfinished_at, None
+        if isinstance(seen, MagicHourApiError) or self._shared is None:
+            return ()
+        if not seen.is_finished:
+            self._unfinished_at = time.time()
+        elif seen.is_complete and unfinished_at is not None:
+            self._shared.renders.add(seen, (unfinished_at + time.time()) / 2 - watch.started_at)
+        return self._shared.renders.of(seen)
 
     def _mention_queue(self, client: AsyncMagicHourClient) -> None:
         behind = client.gate.seconds_behind
@@ -259,8 +271,10 @@ class MagicHourHook(BaseHook):
             await self._shared.leave()
             self._shared = None
 
-    def _decided(self, watch: Watch, seen: Project | MagicHourApiError, key: str) -> Step:
-        step = next_step(watch, seen, time.time(), key=key)
+    def _decided(
+        self, watch: Watch, seen: Project | MagicHourApiError, key: str, renders: Sequence[float] = ()
+    ) -> Step:
+        step = next_step(watch, seen, time.time(), key=key, renders=renders)
         if step.note:
             (log.warning if step.error else log.info)("%s", step.note)
         return step

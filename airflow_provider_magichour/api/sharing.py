@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from weakref import WeakKeyDictionary
 
 from airflow_provider_magichour.api.client import AsyncMagicHourClient, ClientSettings
+from airflow_provider_magichour.api.learning import RenderTimes
 
 RESOLVED_FOR = 60.0
 """Seconds after which a connection is resolved again, so that a change of it reaches those that wait."""
@@ -15,13 +16,14 @@ _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedClient]] =
 
 
 class SharedClient:
-    """A client that comes with the first and goes with the last that waits."""
+    """A client, and what was learned with it, that come with the first and go with the last that waits."""
 
     def __init__(self) -> None:
         self._users = 0
         self._client: AsyncMagicHourClient | None = None
         self._good_until = 0.0
         self._resolving = asyncio.Lock()
+        self.renders = RenderTimes()
 
     @classmethod
     def join(cls, conn_id: str) -> SharedClient:

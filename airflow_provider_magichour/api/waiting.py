@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from airflow_provider_magichour.api.learning import learned_delay
 from airflow_provider_magichour.api.pacing import LONGEST_PAUSE
 from airflow_provider_magichour.api.schemas import Project
 from airflow_provider_magichour.exceptions import (
@@ -70,9 +71,11 @@ class Watch:
         # A clock that was set back must not lengthen the silence.
         return self._until_deadline(min(max(quiet, 0.0), FIRST_LOOK * EXPECTED_RENDER), now)
 
-    def next_delay(self, now: float, at_least: float = 0.0) -> float:
+    def next_delay(self, now: float, at_least: float = 0.0, *, renders: Sequence[float] = ()) -> float:
         """Return the seconds until the next look; the last one falls on the deadline."""
-        wanted = LOOK_INTERVAL if self.interval is None else self.interval
+        wanted = self.interval
+        if wanted is None:
+            wanted = learned_delay(renders, now - self.started_at) or LOOK_INTERVAL
         return self._until_deadline(max(wanted, at_least, LEAST_INTERVAL), now)
 
     def _until_deadline(self, wanted: float, now: float) -> float:
@@ -97,20 +100,26 @@ class Step:
     note: str | None = None
 
 
-def next_step(watch: Watch, seen: Project | MagicHourApiError, now: float, *, key: str = "") -> Step:
+def next_step(
+    watch: Watch, seen: Project | MagicHourApiError, now: float, *, key: str = "", renders: Sequence[float] = ()
+) -> Step:
     """Decide what a wait does after one look: the one decision behind poke, sync wait and trigger.
 
     :param seen: the project, or the error of the look.
     :param now: seconds since the epoch.
     :param key: digest of the API key that was used.
+    :param renders: how long the last renders of this kind took, in seconds, where that is known.
     """
-    step = _after_project(watch, seen, now) if isinstance(seen, Project) else _after_error(watch, seen, now, key)
+    if isinstance(seen, Project):
+        step = _after_project(watch, seen, now, renders)
+    else:
+        step = _after_error(watch, seen, now, key)
     if step.end is None and now >= watch.deadline:
         return replace(step, end="timeout")
     return step
 
 
-def _after_project(watch: Watch, project: Project, now: float) -> Step:
+def _after_project(watch: Watch, project: Project, now: float, renders: Sequence[float]) -> Step:
     note = None
     if project.status != watch.status:
         note = f"Magic Hour project {project.id} is {project.status} after {now - watch.started_at:.0f} s"
@@ -129,7 +138,7 @@ def _after_project(watch: Watch, project: Project, now: float) -> Step:
         return Step(watch, end="unreachable", project=project, error=gone, note=note)
     if project.is_finished:
         return Step(watch, end="finished", project=project, note=note)
-    return Step(watch, delay=watch.next_delay(now), project=project, note=note)
+    return Step(watch, delay=watch.next_delay(now, renders=renders), project=project, note=note)
 
 
 def _after_error(watch: Watch, error: MagicHourApiError, now: float, key: str) -> Step:

@@ -1,0 +1,75 @@
+"""When to look next at a project, learned from how long the last ones of its kind took. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+
+from airflow_provider_magichour.api.schemas import Project
+
+SAMPLES = 20
+"""Render times that are needed, and kept, of each kind of project."""
+
+KINDS_KEPT = 200
+"""Kinds of projects whose render times are kept: the oldest goes."""
+
+LOOK_PRICE = 0.15
+"""Seconds of delay that one look less is worth: some 18 looks a job and 2.5 s at a median of 120 s."""
+
+LONGEST_SILENCE = 30.0
+"""Seconds: the render may have become quicker than all that were seen."""
+
+LEAST_SPREAD = 0.1
+
+
+def learned_delay(renders: Sequence[float], elapsed: float) -> float | None:
+    """Return the seconds until the next look, or None where too few renders are known.
+
+    The best density of looks at a moment is the root of h / 2c (h: the chance that the render, unfinished so far, ends
+    just now; c: the price of a look), Keller 1974, doi:10.1287/mnsc.21.3.256. The next look is due where its sum since
+    the last one reaches 1. Render times are taken as log-normal.
+
+    :param renders: how long the last ones took, in seconds.
+    :param elapsed: seconds that this one has taken so far.
+    """
+    if len(renders) < SAMPLES:
+        return None
+    logs = [math.log(max(seconds, 1.0)) for seconds in renders]
+    middle = sum(logs) / len(logs)
+    # Not statistics.stdev: its exact arithmetic costs as much as the rest of a look.
+    spread = max(math.dist(logs, [middle] * len(logs)) / math.sqrt(len(logs) - 1), LEAST_SPREAD)
+    due, delay = 0.0, 0.0
+    while due < 1 and delay < LONGEST_SILENCE:
+        due += math.sqrt(_hazard(max(elapsed + delay, 0.0) + 0.5, middle, spread) / (2 * LOOK_PRICE))
+        delay += 1
+    return delay
+
+
+def _hazard(seconds: float, middle: float, spread: float) -> float:
+    """Return the hazard rate of a log-normal distribution."""
+    z = (math.log(seconds) - middle) / spread
+    left = math.erfc(z / math.sqrt(2)) / 2
+    if left < 1e-9:
+        return z / (spread * seconds)
+    return math.exp(-z * z / 2) / (seconds * spread * math.sqrt(2 * math.pi)) / left
+
+
+class RenderTimes:
+    """The last render times of each kind of project: same type, length and height. Kept in memory alone."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[tuple[str | None, float | None, int | None], deque[float]] = {}
+
+    def of(self, project: Project) -> Sequence[float]:
+        return self._seconds.get(_kind(project), ())
+
+    def add(self, project: Project, seconds: float) -> None:
+        """Note a render that was seen unfinished and finished by one that waits: others have no known beginning."""
+        if _kind(project) not in self._seconds and len(self._seconds) >= KINDS_KEPT:
+            del self._seconds[next(iter(self._seconds))]
+        self._seconds.setdefault(_kind(project), deque(maxlen=SAMPLES)).append(seconds)
+
+
+def _kind(project: Project) -> tuple[str | None, float | None, int | None]:
+    return project.type, project.end_seconds, project.height
