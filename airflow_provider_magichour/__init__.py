@@ -23,6 +23,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [{"integration-name": name, "python-modules": [f"{package}.operators"]}],
         "sensors": [{"integration-name": name, "python-modules": [f"{package}.sensors"]}],
         "triggers": [{"integration-name": name, "python-modules": [f"{package}.triggers"]}],
+        "config": _config(),
         "connection-types": [
             {
                 "connection-type": "magichour",
@@ -35,4 +36,29 @@ def get_provider_info() -> dict[str, Any]:
                 },
             }
         ],
+    }
+
+
+def _config() -> dict[str, Any]:
+    return {
+        "magichour": {
+            "description": "Magic Hour's webhooks, which the API server receives at ``/magichour/webhooks``.",
+            "options": {
+                "webhook_secret": {
+                    "description": "Secret of the webhook in Magic Hour's Developer Hub. Empty: nothing is received.",
+                    "version_added": "0.1.0",
+                    "type": "string",
+                    "sensitive": True,
+                    "example": "whsec_...",
+                    "default": "",
+                },
+                "webhook_tolerance": {
+                    "description": "Seconds that a delivery's timestamp may lie before or after the server's clock.",
+                    "version_added": "0.1.0",
+                    "type": "float",
+                    "example": None,
+                    "default": "300",
+                },
+            },
+        }
     }

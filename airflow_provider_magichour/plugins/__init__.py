@@ -1,0 +1,1 @@
+"""Plugins for Airflow's own processes."""
