@@ -13,6 +13,8 @@ from tests.webhook_scene import SECRET, api_server, body, deliver, signed
 from tools.local_airflow import LocalAirflow
 from tools.local_postgres import local_postgres, postgres_folder
 
+pytestmark = pytest.mark.long_only
+
 DAG = """
 from airflow.sdk import DAG, Asset
 from airflow.providers.standard.operators.empty import EmptyOperator
