@@ -101,6 +101,7 @@ def test_the_connection_type_is_that_of_the_hook():
     ("group", "name"),
     [
         ("apache_airflow_provider", "provider_info"),
+        ("airflow.plugins", "magichour_webhooks"),
         ("pytest11", "magichour"),
         ("console_scripts", "magichour-sandbox"),
     ],
