@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import socket
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, Generic, TypeVar
@@ -164,6 +166,28 @@ def read_answer(call: Call[T], status: int, headers: Mapping[str, str], body: by
     )
 
 
+def why_no_connection(error: BaseException) -> str:
+    """Say in plain words what the operating system or TLS said, which HTTP libraries wrap."""
+    cause: BaseException | None = error
+    while cause is not None:
+        match cause:
+            case ssl.SSLCertVerificationError():
+                return (
+                    f"the server's certificate is not trusted: {cause.verify_message}; the environment variable "
+                    "SSL_CERT_FILE can name the certificates of a private authority"
+                )
+            case ssl.SSLError():
+                return f"what answers there speaks no TLS ({cause.reason}): is it http, not https?"
+            case socket.gaierror():
+                return f"the host name cannot be resolved: {cause.strerror}"
+            case ConnectionRefusedError():
+                return "refused: nothing listens there"
+            case TimeoutError():
+                return "nothing answered in time"
+        cause = cause.__cause__ or cause.__context__
+    return f"{type(error).__name__}: {error}"
+
+
 def _problem(body: bytes) -> ApiProblem | None:
     try:
         return ApiProblem.model_validate_json(body)
@@ -201,7 +225,7 @@ def _advice(call: Call[Any], failure: Failure, source: str) -> str:
         return f" The key of {source} is valid, but its plan or permissions do not cover this"
     if failure.status == 404 and failure.from_api and "-projects/" in call.target:
         return f" Is it a project of another kind, or of another account than that of {source}, or was it deleted?"
-    if failure.status is not None and not failure.from_api and (failure.status < 300 or failure.status == 404):
+    if failure.status == 404 or (failure.status is not None and failure.status < 300):
         return f" This is not the API's answer: check the base URL (host) of {source}"
     if failure.status is not None and 300 <= failure.status < 400:
         return f" Redirects are not followed: check the base URL (host) of {source}"

@@ -128,7 +128,7 @@ class _BaseClient:
     def _lost(self, error: httpx.TransportError | httpx.InvalidURL) -> Failure:
         """Name what went wrong without httpx's text, which may hold addresses."""
         if isinstance(error, NEVER_SENT):
-            return Failure(f"no connection ({type(error).__name__}: {error})", sent=False)
+            return Failure(f"no connection ({calls.why_no_connection(error)})", sent=False)
         if isinstance(error, httpx.TimeoutException):
             return Failure(f"no answer within {self.settings.request_timeout:g} s ({type(error).__name__})")
         return Failure(f"the connection was lost ({type(error).__name__})")
