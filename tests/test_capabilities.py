@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_magichour.api.capabilities import CAPABILITIES, credits, refusal
+from airflow_provider_magichour.api.capabilities import CAPABILITIES, estimate, refusal
 
 RESOLUTIONS = ("360p", "480p", "720p", "1080p", "4k")
 HD = ("480p", "720p", "1080p")
@@ -189,7 +189,7 @@ def test_a_refusal_of_audio_names_only_current_models_that_can_turn_it_on():
 )
 def test_a_clip_costs_its_seconds_times_the_published_price(model, resolution, silent, loud):
     def cost(audio):
-        return credits(model, end_seconds=8, resolution=resolution, audio=audio)
+        return estimate(model, end_seconds=8, resolution=resolution, audio=audio).credits
 
     assert (cost(False), cost(None), cost(True)) == (8 * silent, 8 * silent, 8 * loud)
 
@@ -198,15 +198,24 @@ def test_a_clip_costs_its_seconds_times_the_published_price(model, resolution, s
     ("audio", "expected"), [pytest.param(False, 240, id="silent"), pytest.param(True, 360, id="audio")]
 )
 def test_five_seconds_of_kling_cost_what_the_models_page_says(audio, expected):
-    assert credits("kling-3.0", end_seconds=5, resolution="720p", audio=audio) == expected
+    assert estimate("kling-3.0", end_seconds=5, resolution="720p", audio=audio).credits == expected
 
 
 def test_thirty_seconds_of_seedance_cost_more_than_a_months_plan():
-    assert credits("seedance-2.5", end_seconds=30, resolution="720p", audio=None) == 17_280
+    assert estimate("seedance-2.5", end_seconds=30, resolution="720p", audio=None).credits == 17_280
+
+
+def test_an_estimate_says_how_it_was_computed():
+    assert estimate("kling-3.0", end_seconds=5, resolution=None, audio=None).how == (
+        "5 s of kling-3.0 at 720p, 48 credits a second; prices of August 2026"
+    )
+    assert "48 credits a second and 24 for audio" in (
+        estimate("kling-3.0", end_seconds=5, resolution="720p", audio=True).how
+    )
 
 
 def test_without_a_resolution_the_price_is_that_of_720p():
-    assert credits("kling-3.0", end_seconds=5, resolution=None, audio=False) == 240
+    assert estimate("kling-3.0", end_seconds=5, resolution=None, audio=False).credits == 240
 
 
 @pytest.mark.parametrize(
@@ -225,7 +234,7 @@ def test_without_a_resolution_the_price_is_that_of_720p():
     ],
 )
 def test_an_unknown_price_is_none(model, resolution):
-    assert credits(model, end_seconds=5, resolution=resolution, audio=True) is None
+    assert estimate(model, end_seconds=5, resolution=resolution, audio=True) is None
 
 
 def test_an_end_image_without_a_resolution_is_judged_at_the_default_one():

@@ -22,6 +22,8 @@ IMAGE_EXTENSIONS = frozenset(
 VIDEO_EXTENSIONS = frozenset("mp4 m4v mov webm".split())
 AUDIO_EXTENSIONS = frozenset(["mp3", "wav", "aac", "flac", "webm", "weba", "m4a", "opus", "ogg", "oga", "aiff", "amr"])
 
+PRICES_OF = "August 2026"
+
 VEO_SECONDS = (4, 6, 8, 16, 24, 32, 40, 48, 56)
 LTX_2_SECONDS = (*range(3, 11), 15, 20, 25, 30)
 SORA_2_SECONDS = (4, 8, 12, 24, 36, 48, 60)
@@ -181,7 +183,19 @@ def _end_image_refusal(model: str | None, known: Capability, end_seconds: float,
     return None
 
 
-def credits(model: str | None, *, end_seconds: float, resolution: str | None, audio: bool | None) -> int | None:
+@dataclass(frozen=True)
+class Estimate:
+    """What one clip should cost.
+
+    :param credits: in all.
+    :param how: the sum in words.
+    """
+
+    credits: int
+    how: str
+
+
+def estimate(model: str | None, *, end_seconds: float, resolution: str | None, audio: bool | None) -> Estimate | None:
     """Estimate the credits of one clip; None where no price is published for that model and resolution.
 
     Without a resolution the price is that of 720p, the API's default on paid plans (SDK 0.90.0).
@@ -195,8 +209,12 @@ def credits(model: str | None, *, end_seconds: float, resolution: str | None, au
     size = resolution or "720p"
     if known is None or size not in known.credits:
         return None
-    per_second = known.credits[size] + (known.audio_credits.get(size, 0) if audio else 0)
-    return round(per_second * end_seconds)
+    extra = known.audio_credits.get(size, 0) if audio else 0
+    how = f"{end_seconds:g} s of {model} at {size}, {known.credits[size]} credits a second"
+    return Estimate(
+        round((known.credits[size] + extra) * end_seconds),
+        f"{how} and {extra} for audio; prices of {PRICES_OF}" if extra else f"{how}; prices of {PRICES_OF}",
+    )
 
 
 def _with_audio() -> list[str]:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from airflow_provider_magichour.api import capabilities
 from airflow_provider_magichour.api.calls import shown
-from airflow_provider_magichour.api.schemas import DEPRECATED_FIELDS, ImageToVideoRequest
+from airflow_provider_magichour.api.schemas import DEPRECATED_FIELDS, ImageToVideoRequest, Style
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 
 # Where an argument of ours stands in the API's body, when the name differs.
@@ -85,6 +85,19 @@ def table_refusal(request: ImageToVideoRequest) -> str | None:
         resolution=request.resolution,
         audio=request.audio,
         end_image=request.assets.end_image_file_path is not None,
+    )
+
+
+def estimated_cost(request: ImageToVideoRequest) -> capabilities.Estimate | None:
+    """Estimate what a request costs; None where no price is known."""
+    style = request.style or Style()
+    # What the deprecated fields stand for (endpoint page, February 2026); `resolution` wins where both are given.
+    implied = "1080p" if style.high_quality or style.quality_mode == "studio" else None
+    return capabilities.estimate(
+        request.model,
+        end_seconds=request.end_seconds,
+        resolution=request.resolution or implied,
+        audio=request.audio,
     )
 
 

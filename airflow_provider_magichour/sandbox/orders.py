@@ -146,9 +146,8 @@ def _priced(order: Order, model: str, audio: bool | None) -> Order:
     if reason := _refusal(order, judged, audio):
         raise Refused(422, reason)
     always = capabilities.CAPABILITIES[judged].audio == "always"
-    price = capabilities.credits(judged, end_seconds=order.seconds, resolution=order.resolution, audio=audio or always)
-    if price is None:
-        price = round(order.seconds * UNPRICED_CREDITS_PER_SECOND)
+    cost = capabilities.estimate(judged, end_seconds=order.seconds, resolution=order.resolution, audio=audio or always)
+    price = cost.credits if cost else round(order.seconds * UNPRICED_CREDITS_PER_SECOND)
     return replace(order, audio=bool(audio or always), credits=price)
 
 
