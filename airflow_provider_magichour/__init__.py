@@ -30,12 +30,36 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-class-name": f"{package}.hooks.MagicHourHook",
                 "hook-name": name,
                 "ui-field-behaviour": {
-                    "hidden-fields": ["schema", "login", "port"],
+                    # Airflow 3.3's Test button sends port 0 for a stored connection without a port, and the server
+                    # takes that for another destination and refuses: so the port is there to be set.
+                    "hidden-fields": ["schema", "login"],
                     "relabeling": {"password": "API key", "host": "Base URL"},
-                    "placeholders": {"host": "https://api.magichour.ai (leave empty)"},
+                    "placeholders": {
+                        "password": "mhk_live_...",
+                        "host": "https://api.magichour.ai (leave empty)",
+                        "port": "0 (for the Test button in the list of connections)",
+                    },
+                },
+                "conn-fields": {
+                    "request_timeout": _number(
+                        "Request timeout", "Seconds for each phase of a request: connect, send, receive.", 30, 1, 600
+                    ),
+                    "requests_per_second": _number(
+                        "Requests per second", "Most that one process asks of the API, all its tasks together.", 20, 0.1
+                    ),
+                    "max_connections": _number("Connections", "Most that one client has open at a time.", 8, 1, 100),
                 },
             }
         ],
+        "extra-links": [f"{package}.links.MagicHourProjectLink"],
+    }
+
+
+def _number(label: str, description: str, default: float, minimum: float, maximum: float = 1000) -> dict[str, Any]:
+    return {
+        "label": label,
+        "description": f"{description} Empty: {default}.",
+        "schema": {"type": ["number", "null"], "default": default, "minimum": minimum, "maximum": maximum},
     }
 
 

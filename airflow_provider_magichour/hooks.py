@@ -7,12 +7,14 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, TypeVar
+from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, Connection
 
+from airflow_provider_magichour import get_provider_info
 from airflow_provider_magichour.api import calls
 from airflow_provider_magichour.api.calls import Call
 from airflow_provider_magichour.api.client import (
@@ -73,6 +75,12 @@ class MagicHourHook(BaseHook):
         self._shared: SharedClient | None = None
         self._queue_mentioned = False
         self._unfinished_at: float | None = None
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return the labels of the connection form, for Airflow 3.0 and 3.1; later ones read the provider info."""
+        (connection,) = get_provider_info()["connection-types"]
+        return {name.replace("-", "_"): value for name, value in connection["ui-field-behaviour"].items()}
 
     def settings(self) -> ClientSettings:
         """Resolve the connection, once: again only after the API has refused its key.
@@ -138,17 +146,23 @@ class MagicHourHook(BaseHook):
         """
         self._send(calls.delete_project(project_id, kind), patience=READ_PATIENCE)
 
-    def get_account(self) -> Account:
+    def get_account(self, *, patience: float = 0.0) -> Account:
         """Return tier and credits of the key's account; costs nothing.
 
+        :param patience: seconds in which the read may be repeated; 0 for one attempt.
         :raises MagicHourApiError: when the API, or the way to it, failed.
         """
-        return self._send(calls.get_account())
+        return self._send(calls.get_account(), patience=patience)
 
     def _send(self, call: Call[T], *, patience: float = 0.0, before_attempt: Callable[[], None] | None = None) -> T:
+        with self._calling() as client:
+            return client.send(call, patience=patience, before_attempt=before_attempt)
+
+    @contextlib.contextmanager
+    def _calling(self) -> Iterator[MagicHourClient]:
         with self.client() as client:
             try:
-                return client.send(call, patience=patience, before_attempt=before_attempt)
+                yield client
             except MagicHourApiError as error:
                 self._forget_refused_key(error)
                 raise
@@ -183,15 +197,20 @@ class MagicHourHook(BaseHook):
             opener = content
         if size is None or not extension:
             raise MagicHourInvalidRequestError("upload needs size and extension where the content is no path")
-        with self.client() as client:
+        with self._calling() as client:
             return client.upload(opener, size=size, extension=extension)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask for the account, which costs nothing, and say plan and credits or what is wrong."""
+        """Ask for the account, once and at no cost, and say plan and credits or what is wrong."""
         try:
             account = self.get_account()
         except MagicHourError as error:
-            return False, str(error)
+            # Airflow's UI and REST test a copy under a random id, which would only puzzle.
+            named = f"onnection {self.magichour_conn_id!r}"
+            text = str(error).replace(f"of c{named}", "of this connection").replace(f"C{named}", "This connection")
+            return False, text
+        if account.tier is None and account.credits is None:
+            return False, "What answers there is not Magic Hour's API: check the base URL (host)"
         return True, f"Connected to Magic Hour: plan {account.tier}, {account.credits} credits"
 
     def observe(self, watch: Watch, kind: Kind) -> Step:
@@ -357,17 +376,17 @@ def _base_url(connection: Connection, conn_id: str) -> str:
     if not host:
         return DEFAULT_BASE_URL
     url = host if "://" in host else f"{connection.schema or 'https'}://{host}"
-    if not url.startswith(("https://", "http://")):
+    try:
+        parts = urlsplit(url)
+        port = parts.port or connection.port
+    except ValueError:  # brackets without end, a port above 65535
+        parts, port = urlsplit(""), None
+    if parts.scheme not in ("http", "https") or not parts.hostname or any(map(str.isspace, host)):
         raise MagicHourInvalidRequestError(
             f"Host {host!r} of connection {conn_id!r}: a base URL with http or https is needed, "
             f"such as {DEFAULT_BASE_URL}; leave it empty for the real API"
         )
-    has_port = ":" in url.split("://", 1)[1].split("/", 1)[0].rsplit("]", 1)[-1]
-    if connection.port and not has_port:
-        scheme, rest = url.split("://", 1)
-        authority, _, path = rest.partition("/")
-        url = f"{scheme}://{authority}:{connection.port}" + (f"/{path}" if path else "")
-    return url
+    return url if parts.port or not port else parts._replace(netloc=f"{parts.netloc}:{port}").geturl()
 
 
 def _positive(extra: Mapping[str, Any], name: str, default: float, conn_id: str) -> float:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
+from airflow_provider_magichour.links import MagicHourProjectLink, push_link
 from airflow_provider_magichour.project_wait import ProjectWait
-from airflow_provider_magichour.templating import ProjectIdField, SignedUrlField, seconds
+from airflow_provider_magichour.templating import ProjectIdField, SignedUrlField, credits, seconds
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -53,6 +54,10 @@ class MagicHourImageToVideoOperator(ProjectWait):
     :param durable: remember the submission; False submits at each try.
     :param on_unsure_submission: when it is not known whether a project was made: ``fail``, or ``resubmit``, which
         may pay twice.
+    :param max_credits: refuse to submit what is estimated to cost more; where no price is known a WARNING says so.
+        (templated)
+    :param check_balance: ask for the account's credits before submitting; too few fail the try, and a retry looks
+        again.
     :param validate_request: refuse what the AI model is known not to do.
     :raises MagicHourInvalidRequestError: before anything is sent.
     :raises MagicHourRejectedError: the API refused the request.
@@ -75,8 +80,10 @@ class MagicHourImageToVideoOperator(ProjectWait):
         "extra_body",
         "poll_interval",
         "timeout",
+        "max_credits",
     )
     template_fields_renderers = {"extra_body": "json", "prompt": "md"}  # noqa: RUF012 -- Airflow's declaration
+    operator_extra_links = (MagicHourProjectLink(),)
     ui_color = "#e8e1fa"
 
     image = SignedUrlField()
@@ -102,6 +109,8 @@ class MagicHourImageToVideoOperator(ProjectWait):
         timeout: float | timedelta = 3600,
         durable: bool = True,
         on_unsure_submission: Literal["fail", "resubmit"] = "fail",
+        max_credits: float | str | None = None,
+        check_balance: bool = False,
         validate_request: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -123,6 +132,8 @@ class MagicHourImageToVideoOperator(ProjectWait):
         self.timeout = timeout
         self.durable = durable
         self.on_unsure_submission = on_unsure_submission
+        self.max_credits = max_credits
+        self.check_balance = check_balance
         self.validate_request = validate_request
         self._project_id: str | None = None
 
@@ -131,6 +142,7 @@ class MagicHourImageToVideoOperator(ProjectWait):
         request, sources = self._prepare(context)
         submitted = self._submit(context, request, sources)
         self._project_id = submitted.project_id
+        push_link(context, submitted.project_id, "video")
         self._push(context, submitted.project_id, submitted.credits_charged)
         if not self.wait_for_completion:
             self._returned(context, submitted.project_id)
@@ -181,6 +193,7 @@ class MagicHourImageToVideoOperator(ProjectWait):
             )
         self._timeout = seconds("timeout", self.timeout)
         self._interval = None if self.poll_interval is None else seconds("poll_interval", self.poll_interval)
+        self._limit = None if self.max_credits is None else credits("max_credits", self.max_credits)
         request = image_to_video_request(
             image=self.image,
             end_seconds=self.end_seconds,
@@ -205,6 +218,7 @@ class MagicHourImageToVideoOperator(ProjectWait):
         return request, sources
 
     def _submit(self, context: Context, request: ImageToVideoRequest, sources: dict[str, Source]) -> Submitted:
+        from airflow_provider_magichour.budget import Budget
         from airflow_provider_magichour.lineage import note_inputs
         from airflow_provider_magichour.storage import image_uris
         from airflow_provider_magichour.submitting import Submission
@@ -222,6 +236,7 @@ class MagicHourImageToVideoOperator(ProjectWait):
             max_tries=context["ti"].max_tries,
             on_unsure=self.on_unsure_submission,
             waits=self.wait_for_completion,
+            budget=Budget(self._limit, self.check_balance),
         ).run()
 
     def _journal(self, context: Context) -> Journal:

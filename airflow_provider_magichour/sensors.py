@@ -15,6 +15,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_magichour.exceptions import MagicHourError
+from airflow_provider_magichour.links import MagicHourProjectLink, push_link
 from airflow_provider_magichour.project_wait import ProjectWait
 from airflow_provider_magichour.templating import ProjectIdField
 
@@ -49,6 +50,7 @@ class MagicHourProjectSensor(ProjectWait, BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("project_id", "kind", "magichour_conn_id")
+    operator_extra_links = (MagicHourProjectLink(),)
     ui_color = "#e8e1fa"
 
     project_id = ProjectIdField()
@@ -107,6 +109,7 @@ class MagicHourProjectSensor(ProjectWait, BaseSensorOperator):
 
         interval = self.poke_interval if self.has_own_interval else None
         project_id = checked_project_id(self.project_id)
+        push_link(context, project_id, self._kind())
         self._watch = self.watch(
             context,
             project_id,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from airflow_provider_magichour.api.schemas import CreatedProject, ImageToVideoRequest, Project
+from airflow_provider_magichour.budget import Budget
 from airflow_provider_magichour.exceptions import (
     MagicHourApiError,
     MagicHourError,
@@ -70,6 +71,7 @@ class Submission:
     :param max_tries: of this run of the task.
     :param on_unsure: ``fail`` or ``resubmit``.
     :param waits: whether the task waits for the project, so that it can go on while the API does not answer.
+    :param budget: what a submission may cost; what was paid for already passes.
     """
 
     hook: MagicHourHook
@@ -79,6 +81,7 @@ class Submission:
     max_tries: int
     on_unsure: OnUnsure
     waits: bool
+    budget: Budget
 
     def run(self) -> Submitted:
         """Submit, unless an earlier run of this task did.
@@ -146,6 +149,7 @@ class Submission:
         return Submitted(project_id, record.credits_charged, project)
 
     def _submit(self, record: Record) -> Submitted:
+        self.budget.check(self.hook, self.request)
         record = self._uploaded(record.without_submission())
         assets = self.request.assets.model_copy(update={name: record.uploads[name].file_path for name in self.sources})
         request = self.request.model_copy(update={"assets": assets})

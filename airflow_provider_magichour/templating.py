@@ -46,6 +46,26 @@ class SignedUrlField:
             mask_secret(value.partition("?")[2])
 
 
+def credits(name: str, value: Any) -> float:
+    """Return an argument that is a number of credits.
+
+    :param name: of the argument, for the message.
+    :param value: number, or a rendered template that is one.
+    :raises MagicHourInvalidRequestError: for anything else, or a negative one.
+    """
+    number = _number(value)
+    if not 0 <= number < math.inf:
+        raise MagicHourInvalidRequestError(f"{name}={value!r}: a number of credits (from 0 on) is needed")
+    return number
+
+
+def _number(value: Any) -> float:
+    try:
+        return math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
 def seconds(name: str, value: Any) -> float:
     """Return an argument that is a time, in seconds.
 
@@ -53,11 +73,7 @@ def seconds(name: str, value: Any) -> float:
     :param value: number of seconds, ``timedelta``, or a rendered template that is a number.
     :raises MagicHourInvalidRequestError: for anything else, or a negative one.
     """
-    given = value.total_seconds() if isinstance(value, timedelta) else value
-    try:
-        number = math.nan if isinstance(value, bool) else float(given)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
+    number = _number(value.total_seconds() if isinstance(value, timedelta) else value)
     if not 0 <= number < math.inf:
         raise MagicHourInvalidRequestError(f"{name}={value!r}: seconds (a number from 0 on) or a timedelta is needed")
     return number

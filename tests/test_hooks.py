@@ -97,8 +97,20 @@ def test_extra_that_is_no_object_is_refused_clearly(resolve: Resolve) -> None:
         resolve(as_json(extra="[1]"))
 
 
-@pytest.mark.parametrize("host", ["ftp://example.com", "file:///etc/passwd", "unix://x"])
-def test_host_of_another_scheme_is_refused(resolve: Resolve, host: str) -> None:
+@pytest.mark.parametrize(
+    "host",
+    [
+        "ftp://example.com",
+        "file:///etc/passwd",
+        "unix://x",
+        "ht!tp://example.com",
+        "https://exa mple.com",
+        "https://:80",
+        "https://example.com:99999",
+        "https://[::1",
+    ],
+)
+def test_host_that_is_no_base_url_is_refused(resolve: Resolve, host: str) -> None:
     with pytest.raises(MagicHourInvalidRequestError, match="http or https"):
         resolve(as_json(host=host))
 
@@ -182,6 +194,17 @@ def test_hook_uploads_a_path_and_a_stream(sandbox: Any, photo: Path) -> None:
         assert sandbox.uploads.find(uploaded.file_path).read_bytes() == photo.read_bytes()
 
 
+def test_upload_after_a_refused_key_resolves_the_connection_again(
+    sandbox: Any, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_MH", as_json(host=sandbox.url))
+    hook = MagicHourHook("mh")
+    with pytest.raises(MagicHourApiError, match="401"):
+        hook.upload(photo)
+    monkeypatch.setenv("AIRFLOW_CONN_MH", sandbox.connection)
+    assert hook.upload(photo).file_path.endswith(".jpg")
+
+
 def test_stream_without_its_size_is_refused(photo: Path) -> None:
     with pytest.raises(MagicHourInvalidRequestError, match="size and extension"):
         MagicHourHook().upload(lambda: photo.open("rb"))
@@ -211,8 +234,7 @@ def test_connection_test_explains_a_wrong_key(sandbox: Any, monkeypatch: pytest.
     monkeypatch.setenv("AIRFLOW_CONN_MH", as_json(host=sandbox.url))
     ok, text = MagicHourHook("mh").test_connection()
     assert not ok
-    assert "wrong" in text
-    assert "'mh'" in text
+    assert "The API key of this connection is missing, wrong or revoked" in text
     assert KEY not in text
 
 
@@ -222,12 +244,38 @@ def test_connection_test_explains_a_server_that_does_not_listen(monkeypatch: pyt
     monkeypatch.setenv("AIRFLOW_CONN_MH", as_json(host=f"http://127.0.0.1:{port}"))
     ok, text = MagicHourHook("mh").test_connection()
     assert not ok
+    assert "refused: nothing listens there" in text
     assert "base URL" in text
+
+
+def test_connection_test_explains_a_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_MH", as_json(host="http://no-such-host.invalid"))
+    ok, text = MagicHourHook("mh").test_connection()
+    assert not ok
+    assert "the host name cannot be resolved" in text
+
+
+def test_connection_test_explains_a_server_that_says_nothing(sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    sandbox.faults.add("account", hang=True, times=None)
+    connection = json.loads(sandbox.connection) | {"extra": {"request_timeout": 0.2}}
+    monkeypatch.setenv("AIRFLOW_CONN_MH", json.dumps(connection))
+    ok, text = MagicHourHook("mh").test_connection()
+    assert not ok
+    assert "no answer within 0.2 s" in text
+
+
+def test_connection_test_asks_once(sandbox: Any) -> None:
+    sandbox.faults.add("account", status=503, times=None)
+    ok, text = MagicHourHook().test_connection()
+    assert (ok, len(sandbox.requests)) == (False, 1)
+    assert "HTTP 503" in text
 
 
 @pytest.mark.parametrize(
     "said",
     [
+        pytest.param(answer(b"{}"), id="another-api"),
+        pytest.param(answer(b'{"message": "no such route"}', "404 Not Found"), id="404-of-another-api"),
         pytest.param(answer(b"<html>Welcome</html>", Content_Type="text/html"), id="page"),
         pytest.param(answer(b"<html>Not here</html>", "404 Not Found", Content_Type="text/html"), id="404-page"),
         pytest.param(answer(b"", "301 Moved Permanently", Location="https://example.com/"), id="redirect"),

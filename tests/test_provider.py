@@ -7,7 +7,10 @@ import importlib.metadata
 import importlib.resources
 import inspect
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -16,6 +19,7 @@ from airflow.configuration import conf
 
 import airflow_provider_magichour
 from airflow_provider_magichour import exceptions, get_provider_info
+from airflow_provider_magichour.api.client import ClientSettings
 from airflow_provider_magichour.hooks import MagicHourHook
 from airflow_provider_magichour.operators import MagicHourDownloadOperator, MagicHourImageToVideoOperator
 from airflow_provider_magichour.sensors import MagicHourProjectSensor
@@ -46,9 +50,111 @@ PUBLIC_CLASSES = [
 ]
 
 
+def named_in(info):
+    """Return every dotted name of our package in the provider info."""
+    if isinstance(info, dict):
+        info = list(info.values())
+    if isinstance(info, list):
+        return sorted({name for part in info for name in named_in(part)})
+    return [info] if isinstance(info, str) and info.startswith("airflow_provider_magichour.") else []
+
+
 def test_the_provider_info_is_what_airflow_expects():
     schema = importlib.resources.files("airflow").joinpath("provider_info.schema.json")
     jsonschema.validate(get_provider_info(), json.loads(schema.read_text(encoding="utf-8")))
+
+
+def rule_of_connection_types():
+    """Return what Airflow demands of the connection types of its own providers: more than of others'."""
+    schema = importlib.resources.files("airflow").joinpath("provider.yaml.schema.json")
+    return json.loads(schema.read_text(encoding="utf-8"))["properties"]["connection-types"]
+
+
+def knows_forms(rule):
+    return "conn-fields" in rule["items"]["properties"]
+
+
+def test_the_connection_form_is_what_airflow_expects_of_its_own_providers():
+    rule = rule_of_connection_types()
+    if not knows_forms(rule):
+        pytest.skip("this Airflow has no forms from metadata")
+    jsonschema.validate(get_provider_info()["connection-types"], rule)
+
+
+def test_the_fields_of_the_form_have_help_and_the_defaults_of_the_hook():
+    fields = get_provider_info()["connection-types"][0]["conn-fields"]
+    defaults = ClientSettings(api_key="")
+    assert {name: field["schema"]["default"] for name, field in fields.items()} == {
+        name: getattr(defaults, name) for name in ("request_timeout", "requests_per_second", "max_connections")
+    }
+    for field in fields.values():
+        assert field["label"]
+        assert f"Empty: {field['schema']['default']}." in field["description"]
+        assert 0 < field["schema"]["minimum"] < field["schema"]["default"] < field["schema"]["maximum"]
+
+
+def test_the_form_shows_the_port_that_the_test_button_needs():
+    assert "port" not in get_provider_info()["connection-types"][0]["ui-field-behaviour"]["hidden-fields"]
+
+
+def test_the_operators_have_the_link_that_is_declared():
+    (link,) = get_provider_info()["extra-links"]
+    for owner in (MagicHourImageToVideoOperator, MagicHourProjectSensor):
+        assert [f"{type(each).__module__}.{type(each).__name__}" for each in owner.operator_extra_links] == [link]
+
+
+COMMANDS = {
+    "list": [DISTRIBUTION],
+    f"get {DISTRIBUTION} --full": [*named_in(get_provider_info()), "API key", "Base URL", "request_timeout"],
+    "hooks": ["airflow_provider_magichour.hooks.MagicHourHook", "magichour_conn_id", "Magic Hour"],
+    "widgets": [f"extra__magichour__{name}" for name in ("request_timeout", "requests_per_second", "max_connections")],
+    "behaviours": ["magichour"],
+    "links": ["airflow_provider_magichour.links.MagicHourProjectLink"],
+    "triggers": ["airflow_provider_magichour.triggers"],
+}
+AIRFLOW = """
+import sys
+from airflow.cli.cli_parser import get_parser
+
+for command in sys.argv[1:]:
+    print("COMMAND", command, flush=True)
+    arguments = get_parser().parse_args(["providers", *command.split(), "--output", "json"])
+    arguments.func(arguments)
+"""
+
+
+@pytest.fixture(scope="module")
+def airflow_providers(tmp_path_factory):
+    """What each ``airflow providers ...`` shows of this provider, asked in one process: each start takes seconds."""
+    done = subprocess.run(
+        [sys.executable, "-c", AIRFLOW, *COMMANDS],
+        env=os.environ | {"AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow"))},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "magichour" not in done.stderr.lower()
+    parts = [part.split("\n", 1) for part in done.stdout.split("COMMAND ")[1:]]
+    tables = {command: next(line for line in text.splitlines() if line.startswith("[{")) for command, text in parts}
+    return {
+        command: json.dumps([row for row in json.loads(table) if "magichour" in json.dumps(row)])
+        for command, table in tables.items()
+    }
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_airflow_providers_shows_all_of_it(airflow_providers, command):
+    if command == "widgets" and not knows_forms(rule_of_connection_types()):
+        pytest.skip("this Airflow has no forms from metadata")
+    assert [name for name in COMMANDS[command] if f'"{name}"' not in airflow_providers[command]] == []
+
+
+def test_older_airflows_get_the_same_labels_from_the_hook():
+    behaviour = MagicHourHook.get_ui_field_behaviour()
+    assert behaviour["relabeling"] == {"password": "API key", "host": "Base URL"}
+    assert behaviour["hidden_fields"] == ["schema", "login"]
 
 
 def test_the_provider_info_is_json():
@@ -64,15 +170,6 @@ def test_the_versions_agree():
     assert newest is not None, "CHANGELOG.md has no line like '## 0.1.0'"
     version = airflow_provider_magichour.__version__
     assert [newest[1], get_provider_info()["versions"][0]] == [version, version]
-
-
-def named_in(info):
-    """Return every dotted name of our package in the provider info."""
-    if isinstance(info, dict):
-        info = list(info.values())
-    if isinstance(info, list):
-        return sorted({name for part in info for name in named_in(part)})
-    return [info] if isinstance(info, str) and info.startswith("airflow_provider_magichour.") else []
 
 
 def test_the_provider_info_names_modules_and_classes():
@@ -124,6 +221,8 @@ def test_airflow_finds_the_provider_info():
         ("operators", "MagicHourDownloadOperator"),
         ("sensors", "MagicHourProjectSensor"),
         ("triggers", "MagicHourProjectTrigger"),
+        ("links", "MagicHourProjectLink"),
+        ("retries", "magichour_retry_policy"),
         ("sandbox", "Sandbox"),
         ("exceptions", "MagicHourError"),
         ("exceptions", "MagicHourApiError"),
@@ -181,6 +280,8 @@ DEFAULTS = [
             ("timeout", 3600),
             ("durable", True),
             ("on_unsure_submission", "fail"),
+            ("max_credits", None),
+            ("check_balance", False),
             ("validate_request", True),
         ]
     ),

@@ -1,0 +1,70 @@
+"""What a submission may cost: the last look before anything is sent."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from airflow_provider_magichour.api.capabilities import Estimate
+from airflow_provider_magichour.api.requests import estimated_cost
+from airflow_provider_magichour.api.schemas import ImageToVideoRequest
+from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourInvalidRequestError
+from airflow_provider_magichour.hooks import READ_PATIENCE, MagicHourHook
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What the user allows a submission to cost.
+
+    :param max_credits: the most that its estimate may be; None for no limit.
+    :param check_balance: whether to ask for the account's credits.
+    """
+
+    max_credits: float | None = None
+    check_balance: bool = False
+
+    def check(self, hook: MagicHourHook, request: ImageToVideoRequest) -> None:
+        """Let a submission pass, or raise with nothing sent or uploaded.
+
+        :raises MagicHourInvalidRequestError: its estimate is above ``max_credits``.
+        :raises MagicHourApiError: the account has too few credits, or could not be asked; a retry asks again.
+        """
+        if self.max_credits is None and not self.check_balance:
+            return
+        cost = estimated_cost(request)
+        if self.max_credits is not None:
+            self._within_limit(cost, request, self.max_credits)
+        if self.check_balance:
+            self._covered(cost, hook)
+
+    def _within_limit(self, cost: Estimate | None, request: ImageToVideoRequest, limit: float) -> None:
+        if cost is None:
+            log.warning(
+                "max_credits=%g does not hold here: no price is known for model %s at %s, so it is submitted "
+                "whatever it costs",
+                limit,
+                request.model or "default",
+                request.resolution or "the default resolution",
+            )
+        elif cost.credits > limit:
+            raise MagicHourInvalidRequestError(
+                f"The estimate of {cost.credits} credits ({cost.how}) is above max_credits={limit:g}. Nothing was "
+                "sent. Raise max_credits, or take a shorter clip, a lower resolution or another model."
+            )
+
+    def _covered(self, cost: Estimate | None, hook: MagicHourHook) -> None:
+        balance = hook.get_account(patience=READ_PATIENCE).credits
+        if balance is None:
+            log.warning("check_balance: the API does not say how many credits are left; submitting")
+            return
+        # Without a known price only an empty account is certain to be too little.
+        if balance < (cost.credits if cost else 1):
+            needed = f"about {cost.credits} are needed ({cost.how})" if cost else "some are needed"
+            raise MagicHourApiError(
+                f"The account of connection {hook.magichour_conn_id!r} has {balance} credits left, and {needed}. "
+                "Nothing was sent; a retry looks again. Buy credits at https://magichour.ai/pricing",
+                code="insufficient_credits",
+            )
+        log.info("The account has %s credits; the estimate is %s", balance, cost.credits if cost else "unknown")

@@ -1,0 +1,42 @@
+"""Where a task's project can be seen in Magic Hour's web app."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.providers.common.compat.sdk import BaseOperatorLink
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseOperator, Context, TaskInstanceKey
+
+    from airflow_provider_magichour.api.schemas import Kind
+
+LIBRARY = "https://magichour.ai/my-library"
+
+
+class MagicHourProjectLink(BaseOperatorLink):
+    """The project in Magic Hour's library, for whoever is logged in there; nothing in it is signed."""
+
+    name = "Magic Hour"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Return what :func:`push_link` has stored, "" where there is no project yet.
+
+        Airflow calls this on the worker at the end of each run, also one that defers, and stores the answer anew.
+        """
+        from airflow.providers.common.compat.sdk import XCom
+
+        return XCom.get_value(ti_key=ti_key, key=self.xcom_key) or ""
+
+
+def push_link(context: Context, project_id: str, kind: Kind) -> None:
+    """Make the link visible from now on, while the task runs, is deferred, or waits for its next poke.
+
+    Stored where Airflow keeps links, which it does whatever ``do_xcom_push`` says.
+
+    :param context: of the task.
+    :param project_id: what the task makes or waits for.
+    :param kind: ``video``, ``image`` or ``audio``.
+    """
+    # The form of the URL: Magic Hour's inputs and outputs page, 2026-08-22.
+    context["ti"].xcom_push(key=MagicHourProjectLink().xcom_key, value=f"{LIBRARY}?{kind}Id={project_id}")
