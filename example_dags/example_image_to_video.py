@@ -6,12 +6,15 @@ Needs a connection ``magichour_default``. On the real API it costs 240 credits a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from airflow.sdk import Param, dag, task
 
 from airflow_provider_magichour.operators import MagicHourDownloadOperator, MagicHourImageToVideoOperator
+from airflow_provider_magichour.retries import magichour_retry_policy
 from airflow_provider_magichour.sensors import MagicHourProjectSensor
 
 PHOTOS = Path(__file__).parent / "photos"
@@ -19,7 +22,8 @@ PHOTOS = Path(__file__).parent / "photos"
 
 @dag(
     schedule=None,
-    default_args={"retries": 2, "retry_delay": timedelta(seconds=10)},
+    # Before Airflow 3.3 there is no retry policy, and it is ignored here.
+    default_args={"retries": 2, "retry_delay": timedelta(seconds=10), "retry_policy": magichour_retry_policy()},
     params={"photos": Param(str(PHOTOS), type="string"), "clips": Param("clips/", type="string")},
     tags=["magichour"],
 )
@@ -31,6 +35,7 @@ def example_image_to_video():
     submit = MagicHourImageToVideoOperator.partial(
         task_id="submit",
         model="kling-3.0",
+        max_credits=300,
         resolution="720p",
         end_seconds=5,
         prompt="the camera moves slowly towards the subject",
@@ -47,6 +52,12 @@ def example_image_to_video():
         task_id="download",
         destination="{{ params.clips }}/",
     ).expand(project_id=wait.output)
+
+    @task
+    def cost(clips: Iterable[dict[str, Any]]) -> int:
+        return sum(clip["credits_charged"] or 0 for clip in clips)
+
+    cost(wait.output)
 
 
 example_image_to_video()

@@ -89,6 +89,7 @@ def test_the_example_dag_turns_photos_into_clips(airflow: LocalAirflow, tmp_path
     ]
     assert sorted(written) == sorted(str(clip) for clip in tmp_path.iterdir())
     assert all(Path(clip).read_bytes()[4:8] == b"ftyp" for clip in written)
+    assert airflow.rest.xcom("example_image_to_video", run_id, "cost") == 3 * 240
 
 
 def test_clips_written_to_a_bucket_start_the_dag_that_waits_for_them(airflow: LocalAirflow, tmp_path: Path) -> None:
