@@ -45,9 +45,11 @@ def get_provider_info() -> dict[str, Any]:
                         "Request timeout", "Seconds for each phase of a request: connect, send, receive.", 30, 1, 600
                     ),
                     "requests_per_second": _number(
-                        "Requests per second", "Most that one process asks of the API, all its tasks together.", 20, 0.1
+                        "Requests per second", "Of all tasks that wait deferred in one triggerer, together.", 20, 0.1
                     ),
-                    "max_connections": _number("Connections", "Most that one client has open at a time.", 8, 1, 100),
+                    "max_connections": _number(
+                        "Connections", "Open at a time, of all tasks that wait deferred in one triggerer.", 8, 1, 100
+                    ),
                 },
             }
         ],
