@@ -109,9 +109,10 @@ def path_of(value: str, conn_id: str | None) -> AnyPath:
         return Path(value)
     try:
         path = ObjectStoragePath(value, conn_id=conn_id)
-        if path.conn_id:
+        # Before Airflow 3.2 it is among the options alone, from then on never there.
+        if used := getattr(path, "conn_id", path.storage_options.get("conn_id")):
             # Without it the Amazon provider would go on, anonymously and to the real AWS (9.39).
-            BaseHook.get_connection(path.conn_id)
+            BaseHook.get_connection(used)
         _ = path.fs  # otherwise a missing provider shows only later
     except Exception as error:
         raise MagicHourStorageError(
