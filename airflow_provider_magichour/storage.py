@@ -23,6 +23,7 @@ MAGIC_HOUR_PATHS = ("api-assets/", "saved-items/")
 BLOCK = 8 << 20
 """Bytes of one request to an object store: s3fs would keep 50 MiB in memory; S3 takes 10,000 parts from 5 MiB up."""
 
+# On Airflow 3.0 and 3.1 an ObjectStoragePath is a Path too, so it is what has to be asked for.
 AnyPath = Path | ObjectStoragePath
 
 
@@ -41,14 +42,14 @@ class Source:
 
     def open(self) -> IO[bytes]:
         with _storage_errors("read", self.path):
-            return self.path.open("rb") if isinstance(self.path, Path) else _opened(self.path, "rb")
+            return _opened(self.path, "rb") if isinstance(self.path, ObjectStoragePath) else self.path.open("rb")
 
     def identity(self) -> str:
         """Tell these bytes from others: size and SHA-256 of a local file, read in a stream; size and etag of an object.
 
         Modification time serves only where a store has no etag: a fresh checkout of the same file must not pay again.
         """
-        if isinstance(self.path, Path) or self.path.protocol in ("file", "local", ""):
+        if not isinstance(self.path, ObjectStoragePath) or self.path.protocol in ("file", "local", ""):
             with self.open() as stream:
                 digest = hashlib.file_digest(stream, "sha256")  # type: ignore[arg-type]  # IO[bytes] lacks readinto
                 return f"{self.size}:sha256:{digest.hexdigest()}"
@@ -108,7 +109,8 @@ def path_of(value: str, conn_id: str | None) -> AnyPath:
     if "://" not in value:
         return Path(value)
     try:
-        path = ObjectStoragePath(value, conn_id=conn_id)
+        # To Airflow 3.0 and 3.1 None would be a connection id that goes before the one in the URI.
+        path = ObjectStoragePath(value, **({"conn_id": conn_id} if conn_id else {}))
         # Before Airflow 3.2 it is among the options alone, from then on never there.
         if used := getattr(path, "conn_id", path.storage_options.get("conn_id")):
             # Without it the Amazon provider would go on, anonymously and to the real AWS (9.39).
@@ -218,12 +220,12 @@ def write_atomically(path: AnyPath, fill: Callable[[IO[bytes]], int]) -> int:
 
 def location_of(path: AnyPath) -> str:
     """Return how a written file is named in XCom: an absolute local path, or the object's URI."""
-    return str(path.absolute()) if isinstance(path, Path) else uri_of(path)
+    return uri_of(path) if isinstance(path, ObjectStoragePath) else str(path.absolute())
 
 
 def uri_of(path: AnyPath) -> str:
     """Return the URI of a file, without the connection id that Airflow writes into it."""
-    return path.absolute().as_uri() if isinstance(path, Path) else f"{path.protocol}://{path.path}"
+    return f"{path.protocol}://{path.path}" if isinstance(path, ObjectStoragePath) else path.absolute().as_uri()
 
 
 def size_of(path: AnyPath) -> int | None:
