@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -203,11 +204,15 @@ def context() -> Callable[..., dict[str, Any]]:
     return build
 
 
+@pytest.fixture(scope="session")
+def needs_store() -> None:
+    """Skip where Airflow has no task state store."""
+    if not hasattr(importlib.import_module("airflow.sdk.execution_time.context"), "NEVER_EXPIRE"):
+        pytest.skip(f"Airflow {'.'.join(version('apache-airflow').split('.')[:2])} has no task state store")
+
+
 @pytest.fixture
-def store() -> Store:
-    context = pytest.importorskip("airflow.sdk.execution_time.context")
-    if not hasattr(context, "NEVER_EXPIRE"):
-        pytest.skip("this Airflow has no task state store")
+def store(needs_store: None) -> Store:
     return Store()
 
 

@@ -346,6 +346,7 @@ def test_async_client_can_be_cancelled_while_it_waits_for_an_answer() -> None:
         asked = asyncio.Event()
 
         async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
             asked.set()
             await reader.read()
             writer.close()

@@ -65,4 +65,6 @@ def test_photos_become_clips(sandbox: Any, airflow: dict[str, str], tmp_path: Pa
         assert b"ftyp" in clip.read_bytes()[:16]
         uploaded = sandbox.uploads.find(request.body["assets"]["image_file_path"]).read_bytes()
         assert uploaded in [photo.read_bytes() for photo in PHOTOS.glob("*.jpg")]
-    assert json.loads(sandbox.connection)["password"] not in said
+    # In dag.test() Airflow 3.0 itself writes what it is told to mask, the password of each connection too.
+    lines = [line for line in said.splitlines() if "MaskSecret(" not in line]
+    assert json.loads(sandbox.connection)["password"] not in "\n".join(lines)

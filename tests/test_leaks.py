@@ -237,7 +237,8 @@ def test_redirect_of_a_download_is_not_logged(
             job = secret_sandbox.add_job()
             MagicHourDownloadOperator(task_id="d", project_id=job.id, destination=f"{tmp_path}/").execute(context())
         assert KEY not in "".join([*first.heads, *elsewhere.heads])
-    lines = [line for line in logged().splitlines() if "httpcore" not in line]
+    # Airflow 3.0 writes the file instead of the logger: httpcore/_trace.py.
+    lines = [line for line in logged().splitlines() if "httpcore" not in line and "_trace.py" not in line]
     assert IMAGE_SIGNATURE not in "\n".join(lines)
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import HookLineageCollector, get_hook_lineage_collector
 from airflow.sdk import Asset, AssetAlias
 from airflow.sdk.execution_time.context import OutletEventAccessors
-from airflow.sdk.lineage import HookLineageCollector
 
 from airflow_provider_magichour.operators import MagicHourDownloadOperator, MagicHourImageToVideoOperator
 
@@ -19,7 +19,8 @@ PHOTO = Path(__file__).parent.parent / "example_dags" / "photos" / "cat.jpg"
 def lineage(monkeypatch: pytest.MonkeyPatch) -> HookLineageCollector:
     """A collector that collects: Airflow's own does so only where a reader, such as OpenLineage, is installed."""
     collector = HookLineageCollector()
-    monkeypatch.setattr("airflow.sdk.lineage.get_hook_lineage_collector", lambda: collector)
+    # Where it comes from differs between the versions of Airflow.
+    monkeypatch.setattr(f"{get_hook_lineage_collector.__module__}.get_hook_lineage_collector", lambda: collector)
     monkeypatch.setattr("airflow_provider_magichour.lineage.get_hook_lineage_collector", lambda: collector)
     return collector
 

@@ -662,9 +662,12 @@ def test_task_that_is_not_durable_remembers_nothing(sandbox: Any, context: Any, 
 def test_airflow_without_a_store_is_warned_about_at_each_submit(
     sandbox: Any, context: Any, logged: Callable[[], str]
 ) -> None:
-    for number in (1, 2):
+    told = []
+    for _ in range(2):
         operator().execute(context())
-        assert logged().count("no task state store") == number
+        told.append(logged().count("no task state store"))
+    # Airflow 3.0 writes a warning of an operator twice.
+    assert told[1] == 2 * told[0] > 0
     assert posts(sandbox) == 2
 
 

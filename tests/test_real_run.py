@@ -160,7 +160,7 @@ def test_bad_input_fails_with_its_name_and_value(
 
 
 def test_the_record_of_a_submission_is_readable(
-    airflow: LocalAirflow, modes: tuple[str, dict[str, TaskInstance]]
+    needs_store: None, airflow: LocalAirflow, modes: tuple[str, dict[str, TaskInstance]]
 ) -> None:
     run_id, _ = modes
     record = airflow.rest.state_store("modes", run_id, "submit")["magichour_submission"]
