@@ -1,12 +1,11 @@
 # Everything happens in .venv; nothing is installed elsewhere. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-crash bench-media figures check format build constraints clean
+.PHONY: help setup demo test test-crash test-matrix bench-media figures check format build constraints clean
 
 BIN := .venv/bin
 CONSTRAINTS := constraints/airflow-3.3.txt
 STAMP := .venv/complete
-AIRFLOW := $(patsubst apache-airflow==%,%,$(shell grep '^apache-airflow==' $(CONSTRAINTS)))
 # Bytecode written once saves seconds at every start of Airflow.
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
@@ -29,6 +28,9 @@ test: $(STAMP) ## run all tests; ARGS="..." goes to pytest
 test-crash: $(STAMP) ## paying once, proven by killing things (some 8 minutes, needs PostgreSQL); SHORT=1: the chief rows
 	@$(BIN)/python -m pytest tests_crash $(if $(SHORT),--short) $(ARGS)
 
+test-matrix: $(STAMP) ## all tests on Airflow 3.0 to 3.3, two Pythons each; AIRFLOW=3.0 PY=3.12: that one only
+	@$(BIN)/python -m tools.test_matrix $(if $(AIRFLOW),--airflow $(AIRFLOW)) $(if $(PY),--python $(PY)) -- $(ARGS)
+
 bench-media: $(STAMP) ## memory and speed of a gibibyte up and down, file and S3, beside plain httpx; ARGS="--mib 64" for less
 	@$(BIN)/python -m tools.bench_media $(ARGS)
 
@@ -48,8 +50,8 @@ format: $(STAMP) ## put the code into its form
 build: $(STAMP) ## make the wheel and the source archive in dist/
 	$(BIN)/uv build --quiet --out-dir dist
 
-constraints: $(STAMP) ## resolve the versions in constraints/ anew; AIRFLOW=3.3.2 says for which Airflow
-	@sh tools/constraints.sh $(AIRFLOW) $(CONSTRAINTS)
+constraints: $(STAMP) ## resolve the versions in constraints/ anew; AIRFLOW=3.3.2: for that Airflow only
+	@sh tools/constraints.sh $(AIRFLOW)
 
 clean: ## remove all that make has made, but the clips of the demo
 	rm -rf .venv .cache dist build .pytest_cache .mypy_cache .ruff_cache

@@ -1,14 +1,29 @@
 #!/bin/sh
-# Resolves all that is installed for development with one version of Airflow, for the oldest Python supported.
-# Usage: tools/constraints.sh AIRFLOW_VERSION FILE, from the project's folder.
+# Resolves all that is installed for development with a version of Airflow, for the oldest Python supported, into
+# constraints/airflow-<minor version>.txt.
+# Usage: tools/constraints.sh [AIRFLOW_VERSION...], from the project's folder; by default those that are there.
 set -eu
-airflow=$1
-file=$2
-{
-    echo "apache-airflow==$airflow"
-    echo uv
-} | .venv/bin/uv pip compile --quiet --upgrade --python-version 3.11 --all-extras --group dev \
-    --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file "$file.new" pyproject.toml - >/dev/null
-grep -E '^[a-zA-Z0-9._-]+(\[[a-z,-]+\])?==[^ ]+$' "$file.new" >"$file"
-rm "$file.new"
-echo "$file: $(wc -l <"$file") packages for Airflow $airflow"
+# shellcheck disable=SC2046,SC2048 -- versions have no blanks
+for airflow in ${*:-$(sed -n 's/^apache-airflow==//p' constraints/airflow-*.txt)}; do
+    # An older Airflow does not run with newer packages (3.0 with pydantic 2.12 refuses new runs), so it gets those
+    # of its time; but common-compat must have the names that this package imports.
+    case $airflow in
+        3.0.*) date=2025-09-10 group=test ;;
+        3.1.*) date=2026-03-15 group=test ;;
+        3.2.*) date=2026-06-20 group=test ;;
+        *) date= group=dev ;;
+    esac
+    file=constraints/airflow-${airflow%.*}.txt
+    {
+        echo "apache-airflow==$airflow"
+        echo uv
+        # 1.1 brings pandas, pyarrow and a dozen database drivers along; the Amazon provider does without.
+        case $airflow in 3.1.*) echo 'sagemaker-studio<1.1' ;; esac
+    } | .venv/bin/uv pip compile --quiet --upgrade --python-version 3.11 --all-extras \
+        ${date:+--exclude-newer "$date" --exclude-newer-package apache-airflow-providers-common-compat=2026-11-20} \
+        --group "$group" --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+        --output-file "$file.new" pyproject.toml - >/dev/null
+    grep -E '^[a-zA-Z0-9._-]+(\[[a-z,-]+\])?==[^ ]+$' "$file.new" >"$file"
+    rm "$file.new"
+    echo "$file: $(wc -l <"$file") packages for Airflow $airflow"
+done

@@ -1,8 +1,11 @@
 #!/bin/sh
-# Makes .venv with any Python from 3.11 on and installs the package, Airflow and the development tools into it.
-# Usage: tools/setup.sh CONSTRAINTS, from the project's folder. PYTHON=... chooses another interpreter.
+# Makes a virtual environment with any Python from 3.11 on, with the package, Airflow and development tools in it.
+# Usage: tools/setup.sh CONSTRAINTS [VENV [GROUP]], from the project's folder; by default .venv, and all of the tools.
+# PYTHON=... chooses another interpreter.
 set -eu
 constraints=$1
+venv=${2:-.venv}
+group=${3:-dev}
 
 suitable() {
     "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null
@@ -21,13 +24,13 @@ if [ -z "$python" ]; then
     exit 1
 fi
 
-echo "Setting up .venv with $("$python" -V) (once; about a minute)"
-if ! "$python" -m venv --clear .venv; then
+echo "Setting up $venv with $("$python" -V) (once; about a minute)"
+if ! "$python" -m venv --clear "$venv"; then
     echo "$python cannot make virtual environments; on Debian or Ubuntu: apt install python3-venv" >&2
     exit 1
 fi
 echo "  uv, which installs fast"
-.venv/bin/python -m pip install --quiet --disable-pip-version-check -c "$constraints" uv
-echo "  Apache Airflow $(sed -n 's/^apache-airflow==//p' "$constraints"), this package, the development tools"
-.venv/bin/uv pip install --quiet --python .venv/bin/python --compile-bytecode \
-    -c "$constraints" -e '.[sandbox]' --group dev
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$constraints" uv
+echo "  Apache Airflow $(sed -n 's/^apache-airflow==//p' "$constraints"), this package, the tools of group $group"
+"$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --compile-bytecode \
+    -c "$constraints" -e '.[sandbox]' --group "$group"
