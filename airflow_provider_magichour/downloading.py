@@ -16,7 +16,7 @@ from airflow_provider_magichour.api.client import MagicHourClient
 from airflow_provider_magichour.api.schemas import Kind, Project
 from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourInvalidRequestError, MagicHourStorageError
 from airflow_provider_magichour.hooks import MagicHourHook
-from airflow_provider_magichour.storage import AnyPath, destination_paths, size_of, write_atomically
+from airflow_provider_magichour.storage import AnyPath, destination_paths, holds, size_of, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +50,15 @@ class Download:
                 f"destination={self.destination!r}: a folder (ending in /) or a file is needed, local or as a URI"
             )
         kind, project_id = checked_kind(self.kind), checked_project_id(self.project_id)
-        project = self._complete(kind)
-        urls = [output.url for output in project.outputs]
-        paths = destination_paths(self.destination, self.conn_id, project_id=project_id, kind=kind, urls=urls)
-        with self.hook.client() as client:
-            for index, path in enumerate(paths):
-                self._fetch(client, kind, urls[index], index, path)
+        urls = [output.url for output in self._complete(kind).outputs]
+        try:
+            paths = destination_paths(self.destination, self.conn_id, project_id=project_id, kind=kind, urls=urls)
+            with self.hook.client() as client:
+                for index, path in enumerate(paths):
+                    self._fetch(client, kind, urls[index], index, path)
+        except MagicHourStorageError as error:
+            left = f"Project {project_id} is still there to download."
+            raise MagicHourStorageError(f"{str(error).rstrip('.')}. {left}") from error.__cause__
         return paths
 
     def _complete(self, kind: Kind) -> Project:
@@ -73,14 +76,16 @@ class Download:
         transfer = Transfer(client, url, lambda: self._complete(kind).outputs[index].url)
         there = size_of(path)
         if there is not None and not self.overwrite:
-            if self.project_id in path.name and there == transfer.size():
+            is_named = bool(re.search(rf"(?<![a-zA-Z0-9]){re.escape(self.project_id)}(?![a-zA-Z0-9])", path.name))
+            size = transfer.size()
+            # Under another name, a try that died after the rename left it, or it is not ours: only its bytes tell.
+            if size == there if is_named else size in (None, there) and holds(path, transfer.copy_to):
                 log.info("%s is there already, in full", path)
                 return
-            if self.project_id not in path.name:
+            if not is_named:
                 raise MagicHourStorageError(
-                    f"{path} is there already and may be another project's. Set overwrite=True, or name a "
-                    f"destination that ends in / to have files named after projects. Project {self.project_id} "
-                    "is still there to download."
+                    f"{path} is there already and is not this project's. Set overwrite=True, or name a destination "
+                    "that ends in / to have files named after projects"
                 )
         written = write_atomically(path, transfer.copy_to)
         log.info("Downloaded %s: %d bytes in %.1f s", path, written, time.monotonic() - began)

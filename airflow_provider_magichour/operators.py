@@ -277,10 +277,11 @@ class MagicHourDownloadOperator(BaseOperator):
     """Fetch the results of a finished project into the user's own storage.
 
     Streamed; nothing partial is ever visible under a final name. In a folder a result is named after the project id,
-    and one that is there in full is not fetched again. Download URLs are asked for anew, so a task that runs a day
-    after the wait works too. Returns where they are, in the API's order: absolute paths or URIs. Those are in the
-    task's lineage; an ``AssetAlias`` among its ``outlets`` gets an event with each URI, an ``Asset`` has them in its
-    event's extra.
+    and one that is there in full is not fetched again; a file named otherwise is left as it is when it holds the same
+    bytes (the result is fetched to compare), and anything else under that name is an error. Download URLs are asked
+    for anew, so a task that runs a day after the wait works too. Returns where they are, in the API's order: absolute
+    paths or URIs. Those are in the task's lineage; an ``AssetAlias`` among its ``outlets`` gets an event with each
+    URI, an ``Asset`` has them in its event's extra.
 
     :param project_id: the id, or what a waiting task returned. (templated)
     :param kind: ``video``, ``image`` or ``audio``. (templated)

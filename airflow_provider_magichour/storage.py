@@ -42,7 +42,8 @@ class Source:
 
     def open(self) -> IO[bytes]:
         with _storage_errors("read", self.path):
-            return _opened(self.path, "rb") if isinstance(self.path, ObjectStoragePath) else self.path.open("rb")
+            stream: IO[bytes] = _opened(self.path, "rb")
+            return stream
 
     def identity(self) -> str:
         """Tell these bytes from others: size and SHA-256 of a local file, read in a stream; size and etag of an object.
@@ -176,9 +177,11 @@ def _extension(url: str, kind: Kind) -> str:
     return extension if extension in known else default
 
 
-def _opened(path: ObjectStoragePath, mode: str) -> Any:
+def _opened(path: AnyPath, mode: str) -> Any:
     """Open past ``ObjectStoragePath.open``, whose stream notes lineage at every piece, connection id included."""
-    return path.fs.open(path.path, mode, block_size=BLOCK)
+    if isinstance(path, ObjectStoragePath):
+        return path.fs.open(path.path, mode, block_size=BLOCK)
+    return path.open(mode)
 
 
 def write_atomically(path: AnyPath, fill: Callable[[IO[bytes]], int]) -> int:
@@ -216,6 +219,36 @@ def write_atomically(path: AnyPath, fill: Callable[[IO[bytes]], int]) -> int:
             partial.unlink(missing_ok=True)
             raise
     return written
+
+
+def holds(path: AnyPath, fill: Callable[[IO[bytes]], int]) -> bool:
+    """Return whether a file has the very bytes that ``fill`` writes. They are compared on their way, and not kept.
+
+    :param path: of the file.
+    :param fill: writes the bytes and returns how many.
+    :raises MagicHourStorageError: when the file cannot be read.
+    """
+    with _storage_errors("read", path), _opened(path, "rb") as stream:
+        try:
+            fill(_Comparison(stream))  # type: ignore[arg-type]  # it is written to alone
+        except _Different:
+            return False
+        return not stream.read(1)
+
+
+class _Different(Exception):
+    pass
+
+
+class _Comparison:
+    """Takes what is written only as long as another stream holds the same."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def write(self, piece: bytes) -> None:
+        if self._stream.read(len(piece)) != piece:
+            raise _Different
 
 
 def location_of(path: AnyPath) -> str:

@@ -3,7 +3,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import random
 import resource
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,9 +24,11 @@ from airflow_provider_magichour.exceptions import (
 )
 from airflow_provider_magichour.operators import MagicHourDownloadOperator
 from tests.fake_server import FakeServer, answer
+from tests.media import CuttingStore, five_cuts, name_store
 
 BODY = bytes(range(256)) * 40
 
+pytest_plugins = ["tests.media_fixtures"]
 pytestmark = pytest.mark.filterwarnings("ignore:UPath 'bucket' filesystem not explicitly implemented")
 
 
@@ -39,22 +43,11 @@ def download(sandbox: Any, clock: Any, context: Callable[..., dict[str, Any]]) -
     return run
 
 
-@pytest.fixture
-def project(sandbox: Any) -> str:
-    return str(sandbox.add_job().id)
-
-
-@pytest.fixture
-def clip(sandbox: Any, project: str) -> bytes:
-    return bytes(sandbox.jobs[project].result.file.read_bytes())
-
-
 @contextlib.contextmanager
 def serving(sandbox: Any, *answers: bytes) -> Iterator[FakeServer]:
     """Let the API name a store of ours as the place of each result."""
     with FakeServer(*answers) as server:
-        patch = {"downloads": [{"url": f"{server.url}/output.mp4?Signature=x", "expires_at": None}]}
-        sandbox.faults.add("get", patch=patch, times=None)
+        name_store(sandbox, server.url)
         yield server
 
 
@@ -140,6 +133,59 @@ def test_another_projects_file_under_the_same_name_is_neither_taken_nor_overwrit
     assert target.read_bytes() == bytes(len(clip))
 
 
+@pytest.mark.parametrize("form", ["x{}.mp4", "{}y.mp4"])
+def test_another_project_whose_id_holds_this_id_is_not_taken_for_it(
+    download: Any, project: str, clip: bytes, tmp_path: Path, form: str
+) -> None:
+    target = tmp_path / form.format(project)
+    target.write_bytes(bytes(len(clip)))
+    with pytest.raises(MagicHourStorageError, match="is there already and is not this project's"):
+        download(project, str(target))
+    assert target.read_bytes() == bytes(len(clip))
+
+
+@pytest.mark.parametrize("faults", [[], [{"cut_at": 0}], [{"cut_at": 1000}, {"expired": 403}]], ids=["", "cut", "both"])
+def test_file_of_any_name_that_holds_the_results_very_bytes_is_left_alone(
+    download: Any, sandbox: Any, project: str, clip: bytes, tmp_path: Path, faults: list[dict[str, Any]]
+) -> None:
+    target = tmp_path / "clip.mp4"
+    target.write_bytes(clip)
+    before = target.stat()
+    for fault in faults:
+        sandbox.faults.add("download", nth=2 + faults.index(fault), **fault)
+    assert download(project, str(target)) == [str(target)]
+    after = target.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+@pytest.mark.parametrize("place", [0, 5000, -1])
+def test_one_byte_makes_a_file_another_one(
+    download: Any, project: str, clip: bytes, tmp_path: Path, place: int
+) -> None:
+    other = bytearray(clip)
+    other[place] ^= 1
+    target = tmp_path / "clip.mp4"
+    target.write_bytes(other)
+    with pytest.raises(MagicHourStorageError, match=rf"not this project's.*{project} is still there to download"):
+        download(project, str(target))
+    assert target.read_bytes() == other
+
+
+@pytest.mark.parametrize("longer", [False, True])
+def test_file_of_another_length_is_refused_when_the_store_tells_none(
+    download: Any, sandbox: Any, project: str, tmp_path: Path, longer: bool
+) -> None:
+    target = tmp_path / "clip.mp4"
+    target.write_bytes(BODY + b"x" if longer else BODY[:-1])
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunked = head + b"%x\r\n" % len(BODY) + BODY + b"\r\n0\r\n\r\n"
+    with serving(sandbox, chunked):
+        with pytest.raises(MagicHourStorageError, match="not this project's"):
+            download(project, str(target))
+        target.write_bytes(BODY)
+        assert download(project, str(target)) == [str(target)]
+
+
 def test_overwrite_replaces_what_is_there(download: Any, project: str, clip: bytes, tmp_path: Path) -> None:
     target = tmp_path / "clip.mp4"
     target.write_bytes(bytes(len(clip)))
@@ -218,7 +264,34 @@ def test_part_that_was_not_asked_for_is_never_joined(
     assert [path.read_bytes() for path in everything_in(tmp_path)] in ([], [BODY])
 
 
+@pytest.mark.parametrize("scheme", ["", "file://"])
+@pytest.mark.parametrize("seed", range(5))
+def test_clip_cut_five_times_at_any_byte_is_right_fetched_once_and_never_seen_in_part(
+    download: Any, sandbox: Any, project: str, tmp_path: Path, scheme: str, seed: int
+) -> None:
+    body = random.Random(seed).randbytes(3_000_017)
+    final = tmp_path / f"{project}.mp4"
+    with CuttingStore(body, five_cuts(len(body), seed), look=final.exists) as store:
+        name_store(sandbox, store.url)
+        assert download(project, f"{scheme}{tmp_path}/") == [f"{scheme}{final}"]
+    assert everything_in(tmp_path) == [final]
+    assert final.read_bytes() == body
+    assert store.seen == [False] * 6
+    assert len(body) <= store.sent <= 1.2 * len(body)
+
+
 # URLs
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_url_that_expires_twice_is_refreshed_by_one_look_each_time(
+    download: Any, sandbox: Any, project: str, clip: bytes, tmp_path: Path, status: int
+) -> None:
+    sandbox.faults.add("download", expired=status, times=2)
+    (uri,) = download(project, f"{tmp_path}/")
+    assert Path(uri).read_bytes() == clip
+    routes = [request.route for request in sandbox.requests]
+    assert routes == ["get", "download"] * 3
 
 
 @pytest.mark.parametrize("status", [403, 404])
@@ -328,6 +401,44 @@ def test_storage_that_fills_up_is_named_and_nothing_partial_stays(
     assert everything_in(tmp_path) == []
 
 
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Mount a file system of its own: ``mounted("size=64k")``."""
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+
+    def mount(options: str) -> Path:
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True)
+        if done.returncode:
+            pytest.skip("only root may mount")
+        return folder
+
+    yield mount
+    subprocess.run(["umount", str(folder)], capture_output=True)
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_full_disk_is_named_and_nothing_partial_stays(
+    download: Any, project: str, clip: bytes, mounted: Callable[..., Path], scheme: str
+) -> None:
+    folder = mounted("size=8k")
+    told = rf"{folder}/{project}\.mp4: No space left on device\. Project {project} is still there to download\."
+    with pytest.raises(MagicHourStorageError, match=told):
+        download(project, f"{scheme}{folder}/")
+    assert everything_in(folder) == []
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_disk_that_must_not_be_written_is_named(
+    download: Any, project: str, mounted: Callable[..., Path], scheme: str
+) -> None:
+    folder = mounted("ro")
+    told = rf"{folder}/{project}\.mp4: Read-only file system\. Project {project} is still there to download\."
+    with pytest.raises(MagicHourStorageError, match=told):
+        download(project, f"{scheme}{folder}/")
+    assert everything_in(folder) == []
+
+
 def test_failed_overwrite_keeps_the_old_file(download: Any, sandbox: Any, project: str, tmp_path: Path) -> None:
     target = tmp_path / "clip.mp4"
     target.write_bytes(b"old")
@@ -338,7 +449,7 @@ def test_failed_overwrite_keeps_the_old_file(download: Any, sandbox: Any, projec
 
 
 def test_storage_that_airflow_does_not_know_is_named(download: Any, project: str) -> None:
-    with pytest.raises(MagicHourStorageError, match="nosuchscheme"):
+    with pytest.raises(MagicHourStorageError, match=f"nosuchscheme.*Project {project} is still there to download"):
         download(project, "nosuchscheme://bucket/clips/")
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import re
+import sqlite3
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -20,9 +22,14 @@ from airflow_provider_magichour.api.client import ClientSettings, MagicHourClien
 from airflow_provider_magichour.exceptions import MagicHourError
 from airflow_provider_magichour.hooks import MagicHourHook
 from airflow_provider_magichour.operators import MagicHourDownloadOperator, MagicHourImageToVideoOperator
+from airflow_provider_magichour.sandbox import Sandbox
 from airflow_provider_magichour.sensors import MagicHourProjectSensor
 from airflow_provider_magichour.triggers import MagicHourProjectTrigger
 from tests.fake_server import FakeServer, answer
+from tests.media import SECRET, connection_to, running_bucket
+from tools.local_airflow import LocalAirflow
+
+pytest_plugins = ["tests.airflow_fixture"]
 
 KEY = "mhk_leak_5e1f0c9a7b"
 IMAGE_SIGNATURE = "f00dfacef00dfacef00dface"
@@ -242,6 +249,23 @@ def test_redirect_of_a_download_is_not_logged(
     assert IMAGE_SIGNATURE not in "\n".join(lines)
 
 
+def test_redirect_of_an_upload_is_not_followed(
+    secret_sandbox: Any, clock: Any, context: Any, store: Any, photo: Path
+) -> None:
+    with FakeServer(answer(b"")) as elsewhere:
+        redirect = answer(b"", "307 Temporary Redirect", Location=f"{elsewhere.url}/sink?Signature={IMAGE_SIGNATURE}")
+        with FakeServer(redirect) as first:
+            item = {"upload_url": f"{first.url}/put?Signature={IMAGE_SIGNATURE}", "file_path": "api-assets/a/cat.jpg"}
+            secret_sandbox.faults.add("upload-urls", patch={"items": [item]}, times=None)
+            with pytest.raises(MagicHourError, match="upload a file") as caught:
+                MagicHourImageToVideoOperator(task_id="s", image=str(photo), end_seconds=5).execute(context(store))
+        assert elsewhere.heads == []
+    assert first.heads
+    assert KEY not in "".join(first.heads)
+    assert IMAGE_SIGNATURE not in "".join(traceback.format_exception(caught.value))
+    assert secret_sandbox.requests.to("create") == []
+
+
 def test_connection_test_and_hook_do_not_show_the_key(
     secret_sandbox: Any, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], str]
 ) -> None:
@@ -254,3 +278,96 @@ def test_connection_test_and_hook_do_not_show_the_key(
     )
     texts.append(hook.test_connection()[1])
     assert KEY not in "".join(texts) + logged()
+
+
+# A run through Airflow's real components, and all that they have written down
+
+LEAKY = f"""
+from airflow.sdk import DAG, AssetAlias, task
+
+from airflow_provider_magichour.operators import MagicHourDownloadOperator, MagicHourImageToVideoOperator
+from airflow_provider_magichour.sensors import MagicHourProjectSensor
+
+HOUR = {{"magichour_conn_id": "leaky_hour"}}
+
+with DAG("leaky", schedule=None, default_args={{"retries": 1, "retry_delay": 1}}):
+    @task
+    def images():
+        # Written backwards, as Airflow stores this very file too.
+        return ["s3://leaky_bucket@media/cat.jpg", {SIGNED_IMAGE[::-1]!r}[::-1]]
+
+    submit = MagicHourImageToVideoOperator.partial(
+        task_id="submit", end_seconds=5, model="ltx-2.5", **HOUR
+    ).expand(image=images())
+    wait = MagicHourProjectSensor.partial(
+        task_id="wait", deferrable=True, poke_interval=1, map_index_template="{{{{ task.project_id }}}}", **HOUR
+    ).expand(project_id=submit.output)
+    MagicHourDownloadOperator.partial(
+        task_id="download",
+        destination="s3://leaky_bucket@media/clips/",
+        outlets=[AssetAlias("leaky_clips")],
+        map_index_template="{{{{ task.project_id }}}}",
+        **HOUR,
+    ).expand(project_id=wait.output)
+    MagicHourImageToVideoOperator(
+        task_id="all_in_one",
+        image="s3://leaky_bucket@media/cat.jpg",
+        end_seconds=5,
+        model="ltx-2.5",
+        wait_for_completion=True,
+        deferrable=True,
+        poll_interval=1,
+        map_index_template="{{{{ task.image }}}}",
+        **HOUR,
+    )
+"""
+
+
+def rows_of(database: Path) -> list[tuple[str, str]]:
+    """Return every row of a database as its table's name and its text, compressed columns unpacked."""
+    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+    with contextlib.closing(connection):
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return [(table, repr(row)) for table in tables for row in connection.execute(f'SELECT * FROM "{table}"')]
+
+
+def test_a_real_run_writes_the_key_and_signatures_nowhere_else(local_airflow: LocalAirflow) -> None:
+    airflow = local_airflow
+    database = airflow.home / "airflow.db"
+    with Sandbox(render_seconds=4, render=False, api_key=KEY) as sandbox, running_bucket() as bucket:
+        bucket.put("cat.jpg", b"a cat")
+        hour = json.loads(sandbox.connection)
+        s3 = json.loads(connection_to(bucket.url))
+        airflow.rest.add_connection("leaky_hour", "magichour", host=hour["host"], password=KEY)
+        airflow.rest.add_connection(
+            "leaky_bucket", "aws", login=s3["login"], password=s3["password"], extra=json.dumps(s3["extra"])
+        )
+        for fault in ({"cut_at": 1000}, {"expired": 403}, {"expired": 404}):
+            sandbox.faults.add("download", **fault)
+        (airflow.dag_folders[0] / "leaky.py").write_text(LEAKY)
+        airflow.wait_for_dag("leaky")
+        run_id = airflow.rest.trigger("leaky")
+        # Triggers are rows only as long as they run.
+        airflow.wait_for(lambda: any(table == "trigger" for table, _ in rows_of(database)), 60, "a task defers")
+        rows = rows_of(database)
+        assert airflow.wait_for_run("leaky", run_id, 180) == "success"
+        assert len([name for name in bucket.names if name.startswith("clips/")]) == 2
+        rows += rows_of(database)
+        signed = signatures(sandbox) | {IMAGE_SIGNATURE}
+
+    tables = {table for table, _ in rows}
+    assert {"trigger", "xcom", "rendered_task_instance_fields", "asset_event", "log"} <= tables
+    # Airflow encrypts connections when it is given a key for that; this one is not.
+    texts = [text for table, text in rows if table not in ("connection", "xcom")]
+    logs = [path for path in airflow.home.rglob("*") if path.is_file() and path.suffix in (".log", ".json", ".txt")]
+    texts += [path.read_text(errors="replace") for path in logs]
+    everything = "\n".join([*texts, *(text for table, text in rows if table == "xcom")])
+    assert "Submitted Magic Hour project" in everything
+    assert KEY not in everything
+    assert SECRET not in everything
+    for signature in [*signed, *re.findall(r"Signature=[0-9a-f]{8}", everything)]:
+        assert [text for text in texts if signature in text] == []
+    holders = [text for table, text in rows if table == "xcom" and any(each in text for each in signed)]
+    assert holders
+    keys = {"return_value", "download_urls"}
+    assert all(any(f"'{key}'" in text for key in keys) for text in holders)

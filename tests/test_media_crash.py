@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import random
 import subprocess
 import sys
 import time
@@ -15,31 +13,29 @@ from typing import Any
 
 import pytest
 
+from tests.media import PATIENCE, Bucket, give_result
+
+pytest_plugins = ["tests.media_fixtures"]
+
 SIZE = 24 << 20
 PACE = 8 << 20
-PATIENCE = 60.0
 
 WORKER = """
-import json, sys
+import json, signal, sys
 from airflow_provider_magichour.operators import MagicHourDownloadOperator
 arguments = json.loads(sys.argv[1])
+hangs = arguments.pop("hangs", False)
 task = MagicHourDownloadOperator(task_id="download", **arguments)
-print("RETURNED", json.dumps(task.execute({})))
+returned = task.execute({})
+while hangs:
+    signal.pause()
+print("RETURNED", json.dumps(returned))
 """
 
 
 @pytest.fixture
-def project(sandbox: Any) -> str:
-    return str(sandbox.add_job().id)
-
-
-@pytest.fixture
 def clip(sandbox: Any, project: str, tmp_path: Path) -> bytes:
-    body = random.Random(2).randbytes(SIZE)
-    file = tmp_path / "result.mp4"
-    file.write_bytes(body)
-    sandbox.jobs[project].result = type(sandbox.jobs[project].result)(file)
-    return body
+    return give_result(sandbox, project, tmp_path / "result" / "clip.mp4", SIZE)
 
 
 def command(**arguments: Any) -> list[str]:
@@ -110,23 +106,45 @@ def test_killed_download_shows_nothing_partial_and_the_next_try_is_right(
     assert final.read_bytes() == clip
 
 
-def test_killed_download_to_a_bucket_shows_nothing_and_the_next_try_is_right(
-    sandbox: Any, project: str, clip: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("scheme", ["", "file://"], ids=["path", "uri"])
+def test_file_of_its_own_name_that_a_killed_try_had_finished_is_known_again(
+    sandbox: Any, project: str, clip: bytes, tmp_path: Path, scheme: str
 ) -> None:
-    from tests.test_object_storage import connection_to, running_bucket
+    final = tmp_path / "clips" / "today.mp4"
+    task = {"project_id": project, "destination": f"{scheme}{final}"}
+    with killed_once(final.exists, tmp_path / "worker.log", **task, hangs=True):
+        pass
+    before = final.stat()
+    assert run(**task) == [f"{scheme}{final}"]
+    assert (final.stat().st_ino, final.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert final.read_bytes() == clip
+    assert files_in(final.parent) == [final.name]
 
-    with running_bucket() as bucket:
-        monkeypatch.setitem(os.environ, "AIRFLOW_CONN_BUCKET", connection_to(bucket.url))
-        task = {"project_id": project, "destination": "s3://media/clips/", "conn_id": "bucket"}
-        name = f"clips/{project}.mp4"
-        sandbox.faults.add("download", bytes_per_second=PACE)
-        with killed_once(lambda: bucket.unfinished == [name], tmp_path / "worker.log", **task):
-            assert bucket.names == []
+
+def test_object_of_its_own_name_that_a_killed_try_had_finished_is_known_again(
+    sandbox: Any, project: str, clip: bytes, tmp_path: Path, bucket: Bucket
+) -> None:
+    task = {"project_id": project, "destination": "s3://media/today.mp4", "conn_id": "bucket"}
+    with killed_once(lambda: bucket.names, tmp_path / "worker.log", **task, hangs=True):
+        pass
+    assert run(**task) == ["s3://media/today.mp4"]
+    assert bucket.get("today.mp4") == clip
+    assert bucket.unfinished == []
+
+
+def test_killed_download_to_a_bucket_shows_nothing_and_the_next_try_is_right(
+    sandbox: Any, project: str, clip: bytes, tmp_path: Path, bucket: Bucket
+) -> None:
+    task = {"project_id": project, "destination": "s3://media/clips/", "conn_id": "bucket"}
+    name = f"clips/{project}.mp4"
+    sandbox.faults.add("download", bytes_per_second=PACE)
+    with killed_once(lambda: bucket.unfinished == [name], tmp_path / "worker.log", **task):
         assert bucket.names == []
+    assert bucket.names == []
 
-        sandbox.faults.clear()
-        assert run(**task) == [f"s3://{bucket.name}/{name}"]
-        assert bucket.names == [name]
-        assert bucket.get(name) == clip
-        # Parts that nobody sees; a lifecycle rule of the bucket removes them.
-        assert bucket.unfinished == [name]
+    sandbox.faults.clear()
+    assert run(**task) == [f"s3://{bucket.name}/{name}"]
+    assert bucket.names == [name]
+    assert bucket.get(name) == clip
+    # Parts that nobody sees; a lifecycle rule of the bucket removes them.
+    assert bucket.unfinished == [name]

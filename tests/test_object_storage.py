@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import json
+import os
 import random
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,94 +17,23 @@ import pytest
 from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourError, MagicHourStorageError
 from airflow_provider_magichour.operators import MagicHourDownloadOperator, MagicHourImageToVideoOperator
 from tests.fake_server import FakeServer, answer
+from tests.media import (
+    MIB,
+    PATIENCE,
+    SECRET,
+    Bucket,
+    CuttingStore,
+    connection_to,
+    five_cuts,
+    name_store,
+    refusing_to_commit,
+    until,
+)
 
-MIB = 1 << 20
 BIG = 12 * MIB + 345
-"""Bytes of a clip that S3 gets in several parts."""
+"""Bytes of ``big_clip``, which S3 gets in several parts."""
 
-PATIENCE = 30.0
-SECRET = "an-s3-secret"
-
-
-@dataclass
-class Bucket:
-    """A bucket as its owner sees it, beside whatever the package does.
-
-    :param client: boto3's.
-    :param url: of the server.
-    """
-
-    client: Any
-    url: str
-    name: str = "media"
-
-    @property
-    def names(self) -> list[str]:
-        return sorted(each["Key"] for each in self.client.list_objects_v2(Bucket=self.name).get("Contents", []))
-
-    @property
-    def unfinished(self) -> list[str]:
-        """Names of objects of which parts lie in the store, unseen."""
-        uploads = self.client.list_multipart_uploads(Bucket=self.name).get("Uploads", [])
-        return sorted(each["Key"] for each in uploads)
-
-    def put(self, name: str, body: bytes) -> None:
-        self.client.put_object(Bucket=self.name, Key=name, Body=body)
-
-    def get(self, name: str) -> bytes:
-        return bytes(self.client.get_object(Bucket=self.name, Key=name)["Body"].read())
-
-    def empty(self) -> None:
-        for upload in self.client.list_multipart_uploads(Bucket=self.name).get("Uploads", []):
-            self.client.abort_multipart_upload(Bucket=self.name, Key=upload["Key"], UploadId=upload["UploadId"])
-        for name in self.names:
-            self.client.delete_object(Bucket=self.name, Key=name)
-
-
-def connection_to(url: str) -> str:
-    """Return an Amazon connection as JSON that leads to a server of ours and does not repeat for long."""
-    extra = {
-        "region_name": "us-east-1",
-        "endpoint_url": url,
-        "config_kwargs": {"retries": {"max_attempts": 0}, "s3": {"addressing_style": "path"}},
-    }
-    return json.dumps({"conn_type": "aws", "login": "nobody", "password": SECRET, "extra": extra})
-
-
-@contextlib.contextmanager
-def running_bucket() -> Iterator[Bucket]:
-    """Run an S3 server with one empty bucket."""
-    pytest.importorskip("s3fs", reason="apache-airflow-providers-amazon[s3fs] is not installed")
-    pytest.importorskip("airflow.providers.amazon", reason="apache-airflow-providers-amazon[s3fs] is not installed")
-    servers = pytest.importorskip("moto.server", reason="moto[server] is not installed")
-    import boto3
-
-    server = servers.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        url = f"http://{host}:{port}"
-        login = {"aws_access_key_id": "nobody", "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
-        bucket = Bucket(boto3.client("s3", endpoint_url=url, **login), url)
-        bucket.client.create_bucket(Bucket=bucket.name)
-        yield bucket
-    finally:
-        server.stop()
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Bucket]:
-    with running_bucket() as bucket:
-        yield bucket
-
-
-@pytest.fixture
-def bucket(running: Bucket, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    """The module's bucket, empty; the connection ``bucket`` leads to it."""
-    running.empty()
-    monkeypatch.setenv("AIRFLOW_CONN_BUCKET", connection_to(running.url))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-    return running
+pytest_plugins = ["tests.media_fixtures"]
 
 
 @pytest.fixture
@@ -128,38 +56,10 @@ def download(sandbox: Any, clock: Any, context: Callable[..., dict[str, Any]]) -
     return run
 
 
-@pytest.fixture
-def project(sandbox: Any) -> str:
-    return str(sandbox.add_job().id)
-
-
-@pytest.fixture
-def clip(sandbox: Any, project: str) -> bytes:
-    return bytes(sandbox.jobs[project].result.file.read_bytes())
-
-
-@pytest.fixture
-def big_clip(sandbox: Any, project: str, tmp_path: Path) -> bytes:
-    """Let the project's result be one that no single request carries into S3."""
-    body = random.Random(1).randbytes(BIG)
-    file = tmp_path / "big.mp4"
-    file.write_bytes(body)
-    sandbox.jobs[project].result = type(sandbox.jobs[project].result)(file)
-    return body
-
-
 def uploaded(sandbox: Any) -> list[bytes]:
     """Return what lies at Magic Hour of the images that the newest create names."""
     assets = sandbox.requests.to("create")[-1].body["assets"]
     return [sandbox.uploads.find(path).read_bytes() for path in assets.values()]
-
-
-def until(condition: Callable[[], Any], what: str) -> None:
-    for _ in range(int(PATIENCE / 0.01)):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError(f"waited in vain until {what}")
 
 
 # In
@@ -185,28 +85,6 @@ def test_connection_id_may_stand_in_the_uri(submit: Any, sandbox: Any, store: An
     assert uploaded(sandbox) == [b"first", b"last"]
 
 
-def test_object_with_the_same_etag_is_neither_uploaded_nor_paid_again(
-    submit: Any, sandbox: Any, store: Any, bucket: Bucket
-) -> None:
-    bucket.put("cat.jpg", b"a cat")
-    first = submit(store, image="s3://media/cat.jpg", conn_id="bucket")
-    bucket.put("cat.jpg", b"a cat")
-    assert submit(store, image="s3://media/cat.jpg", conn_id="bucket") == first
-    assert [len(sandbox.requests.to(route)) for route in ("upload", "create")] == [1, 1]
-
-
-def test_uploaded_object_is_not_uploaded_again_when_the_create_was_refused(
-    submit: Any, sandbox: Any, store: Any, bucket: Bucket
-) -> None:
-    bucket.put("cat.jpg", b"a cat")
-    sandbox.faults.add("create", status=402)
-    with pytest.raises(MagicHourError):
-        submit(store, image="s3://media/cat.jpg", conn_id="bucket")
-    submit(store, image="s3://media/cat.jpg", conn_id="bucket")
-    assert [len(sandbox.requests.to(route)) for route in ("upload", "create")] == [1, 2]
-    assert uploaded(sandbox) == [b"a cat"]
-
-
 def test_changed_object_of_the_same_size_is_another_request(
     submit: Any, sandbox: Any, store: Any, bucket: Bucket
 ) -> None:
@@ -225,6 +103,75 @@ def test_object_that_is_not_there_is_named_and_nothing_is_sent(
     with pytest.raises(MagicHourStorageError, match=r"media/cat\.jpg.*(Not Found|FileNotFound)"):
         submit(store, image="s3://media/cat.jpg", conn_id="bucket")
     assert len(sandbox.requests) == 0
+
+
+@pytest.fixture(params=["local", "bucket"])
+def image(request: pytest.FixtureRequest, bucket: Bucket, tmp_path: Path) -> Image:
+    """An image in each place that a user keeps it in."""
+    if request.param == "bucket":
+        return Image({"image": "s3://media/cat.jpg", "conn_id": "bucket"}, lambda body: bucket.put("cat.jpg", body))
+    file = tmp_path / "cat.jpg"
+
+    def put(body: bytes) -> None:
+        file.write_bytes(body)
+
+    return Image({"image": str(file)}, put)
+
+
+@dataclass
+class Image:
+    """An image of which the bytes can be changed.
+
+    :param arguments: of the task that sends it.
+    :param put: writes it anew.
+    """
+
+    arguments: dict[str, str]
+    put: Callable[[bytes], None]
+
+
+def refused(submit: Any, sandbox: Any, store: Any, image: Image) -> None:
+    """Let a task upload its image and no more."""
+    sandbox.faults.add("create", status=402)
+    with pytest.raises(MagicHourError):
+        submit(store, **image.arguments)
+    assert len(sandbox.requests.to("upload")) == 1
+
+
+@pytest.mark.parametrize(("days", "uploads"), [(6.9, 1), (7, 2), (30, 2)])
+def test_upload_is_used_again_until_the_api_drops_it(
+    submit: Any, sandbox: Any, store: Any, clock: Any, image: Image, days: float, uploads: int
+) -> None:
+    image.put(b"a cat")
+    refused(submit, sandbox, store, image)
+    clock.move(days * 24 * 3600)
+    submit(store, **image.arguments)
+    assert len(sandbox.requests.to("upload")) == uploads
+    assert uploaded(sandbox) == [b"a cat"]
+
+
+def test_upload_of_a_file_that_has_changed_since_is_not_used_again(
+    submit: Any, sandbox: Any, store: Any, image: Image
+) -> None:
+    image.put(b"a cat")
+    refused(submit, sandbox, store, image)
+    image.put(b"a dog")
+    submit(store, **image.arguments)
+    assert len(sandbox.requests.to("upload")) == 2
+    assert uploaded(sandbox) == [b"a dog"]
+
+
+def test_touched_file_with_the_same_bytes_is_neither_uploaded_nor_paid_again(
+    submit: Any, sandbox: Any, store: Any, clock: Any, image: Image
+) -> None:
+    image.put(b"a cat")
+    first = submit(store, **image.arguments)
+    clock.move(3600)
+    image.put(b"a cat")
+    if "conn_id" not in image.arguments:
+        os.utime(image.arguments["image"], (clock.time(), clock.time()))
+    assert submit(store, **image.arguments) == first
+    assert [len(sandbox.requests.to(route)) for route in ("upload", "create")] == [1, 1]
 
 
 # Out
@@ -292,7 +239,7 @@ def test_another_object_of_that_name_is_overwritten_only_when_told_to(
     download: Any, project: str, clip: bytes, bucket: Bucket
 ) -> None:
     bucket.put("clip.mp4", bytes(len(clip)))
-    with pytest.raises(MagicHourStorageError, match=r"clip\.mp4 is there already.*overwrite=True"):
+    with pytest.raises(MagicHourStorageError, match=r"clip\.mp4 is there already.*overwrite=True.*still there"):
         download(project, "s3://media/clip.mp4")
     assert bucket.get("clip.mp4") == bytes(len(clip))
     download(project, "s3://media/clip.mp4", overwrite=True)
@@ -326,6 +273,19 @@ def test_clip_is_right_over_cuts_and_little_is_fetched_twice(
     assert starts == sorted(starts)
     if not reset:  # a reset throws away what the store has written and not sent
         assert sum(cuts) + BIG - starts[-1] <= 1.2 * BIG
+    assert bucket.unfinished == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_clip_cut_five_times_at_any_byte_is_right_fetched_once_and_never_seen_in_part(
+    download: Any, sandbox: Any, project: str, big_clip: bytes, bucket: Bucket, seed: int
+) -> None:
+    with CuttingStore(big_clip, five_cuts(BIG, seed), look=lambda: bucket.names) as store:
+        name_store(sandbox, store.url)
+        download(project, "s3://media/clip.mp4")
+    assert bucket.get("clip.mp4") == big_clip
+    assert store.seen == [[]] * 6
+    assert BIG <= store.sent <= 1.2 * BIG
     assert bucket.unfinished == []
 
 
@@ -386,8 +346,36 @@ def test_failed_overwrite_keeps_the_old_object(
 # Storage that does not take it
 
 
+@pytest.mark.parametrize("old", [None, b"the one before"], ids=["new", "overwrite"])
+@pytest.mark.parametrize(
+    ("status", "code", "cause"),
+    [(500, "InternalError", "Not this time"), (403, "AccessDenied", "Not this time"), (200, "InternalError", "")],
+)
+def test_commit_that_fails_is_named_and_leaves_neither_object_nor_parts(
+    download: Any,
+    project: str,
+    big_clip: bytes,
+    bucket: Bucket,
+    monkeypatch: pytest.MonkeyPatch,
+    old: bytes | None,
+    status: int,
+    code: str,
+    cause: str,
+) -> None:
+    if old:
+        bucket.put("clip.mp4", old)
+    conn_id = f"commit_{status}_{'old' if old else 'new'}"
+    with refusing_to_commit(bucket, status, code) as url:
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", connection_to(url))
+        with pytest.raises(MagicHourStorageError, match=rf"media/clip\.mp4.*{cause}.*still there to download"):
+            download(project, "s3://media/clip.mp4", conn_id=conn_id, overwrite=True)
+    assert bucket.names == (["clip.mp4"] if old else [])
+    assert old is None or bucket.get("clip.mp4") == old
+    assert bucket.unfinished == []
+
+
 def test_missing_bucket_is_named(download: Any, project: str, bucket: Bucket) -> None:
-    with pytest.raises(MagicHourStorageError, match=rf"nowhere/clips/{project}\.mp4.*bucket does not exist"):
+    with pytest.raises(MagicHourStorageError, match=rf"nowhere/clips/{project}\.mp4.*does not exist.*still there"):
         download(project, "s3://nowhere/clips/")
     bucket.put("proof.txt", b"the server answers")
 
@@ -395,7 +383,7 @@ def test_missing_bucket_is_named(download: Any, project: str, bucket: Bucket) ->
 def test_missing_bucket_is_named_for_a_clip_of_several_parts(
     download: Any, project: str, big_clip: bytes, bucket: Bucket
 ) -> None:
-    with pytest.raises(MagicHourStorageError, match=r"nowhere/clip\.mp4.*bucket does not exist"):
+    with pytest.raises(MagicHourStorageError, match=r"nowhere/clip\.mp4.*does not exist.*still there"):
         download(project, "s3://nowhere/clip.mp4")
 
 
@@ -412,7 +400,9 @@ def test_wrong_credentials_are_named_with_the_path(
     conn_id = f"wrong_{code.lower()}"
     with FakeServer(refusal(code)) as server:
         monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", connection_to(server.url))
-        with pytest.raises(MagicHourStorageError, match=r"media/clips.*(Forbidden|Not with this key)") as caught:
+        with pytest.raises(
+            MagicHourStorageError, match=r"media/clips.*(Forbidden|Not with this key).*still there"
+        ) as caught:
             download(project, "s3://media/clips/", conn_id=conn_id)
     assert SECRET not in str(caught.value)
 
@@ -423,7 +413,7 @@ def test_endpoint_that_is_down_is_named_with_the_path(
     with FakeServer(answer(b"")) as server:
         url = server.url
     monkeypatch.setenv("AIRFLOW_CONN_DOWN", connection_to(url))
-    with pytest.raises(MagicHourStorageError, match=rf"media/clips.*connect.*{url}"):
+    with pytest.raises(MagicHourStorageError, match=rf"media/clips.*connect.*{url}.*still there to download"):
         download(project, "s3://media/clips/", conn_id="down")
 
 
@@ -446,5 +436,5 @@ def test_scheme_without_its_provider_is_named_both_ways(
     with pytest.raises(MagicHourStorageError, match=rf"{scheme}://photos/cat\.jpg.*provider"):
         submit(store, image=f"{scheme}://photos/cat.jpg")
     assert len(sandbox.requests) == 0
-    with pytest.raises(MagicHourStorageError, match=rf"{scheme}://clips/.*provider"):
+    with pytest.raises(MagicHourStorageError, match=rf"{scheme}://clips/.*provider.*still there to download"):
         download(project, f"{scheme}://clips/", conn_id=None)
