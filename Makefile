@@ -1,7 +1,7 @@
 # Everything happens in .venv; nothing is installed elsewhere. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-crash test-matrix bench-media figures check format build constraints clean
+.PHONY: help setup demo test test-crash test-matrix bench bench-media figures check format build constraints clean
 
 BIN := .venv/bin
 CONSTRAINTS := constraints/airflow-3.3.txt
@@ -30,6 +30,9 @@ test-crash: $(STAMP) ## paying once, proven by killing things (some 8 minutes, n
 
 test-matrix: $(STAMP) ## all tests on Airflow 3.0 to 3.3, two Pythons each; AIRFLOW=3.0 PY=3.12: that one only
 	@$(BIN)/python -m tools.test_matrix $(if $(AIRFLOW),--airflow $(AIRFLOW)) $(if $(PY),--python $(PY)) -- $(ARGS)
+
+bench: $(STAMP) ## what thousands of waiting jobs cost, beside others (some 25 minutes); ARGS="--quick" for a first look
+	@$(BIN)/python -m tools.bench $(ARGS)
 
 bench-media: $(STAMP) ## memory and speed of a gibibyte up and down, file and S3, beside plain httpx; ARGS="--mib 64" for less
 	@$(BIN)/python -m tools.bench_media $(ARGS)

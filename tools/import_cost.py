@@ -30,9 +30,9 @@ print((time.process_time() - began) * 1000)
 """
 
 
-def cost(module: str, runs: int) -> float:
-    """Return the median CPU milliseconds that importing a module costs in a fresh process."""
-    command = [sys.executable, "-W", "ignore", "-c", PROBE.format(module=module)]
+def cost(module: str, runs: int, python: str = sys.executable) -> float:
+    """Return the median CPU milliseconds that importing a module costs in a fresh process of ``python``."""
+    command = [python, "-W", "ignore", "-c", PROBE.format(module=module)]
     figures = [
         float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
         for _ in range(runs)

@@ -1,0 +1,1 @@
+"""What waiting for many projects costs, measured side by side with what people use today: ``make bench``."""

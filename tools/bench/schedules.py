@@ -1,0 +1,97 @@
+"""How often a job is looked at, and how late its end is noticed, on a simulated clock. Pure."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from statistics import NormalDist, fmean
+
+from airflow_provider_magichour.api.schemas import Project
+from airflow_provider_magichour.api.waiting import Watch, next_step
+
+TAIL = 3.3
+"""p95 of the render time over its median."""
+
+Looks = Callable[[float], Iterator[float]]
+"""Yields the seconds after the start at which a job is looked at that ends after the seconds given."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Means over many jobs.
+
+    :param looks: for each job.
+    :param notice: seconds from done to noticed.
+    """
+
+    looks: float
+    notice: float
+
+    @property
+    def product(self) -> float:
+        return self.looks * self.notice
+
+
+def render_times(median: float, count: int, *, seed: int = 6, sigma: float | None = None) -> list[float]:
+    """Draw log-normal render times, one from each of ``count`` equally likely slices, so that few draws suffice."""
+    chance, normal = random.Random(seed), NormalDist()
+    spread = math.log(TAIL) / normal.inv_cdf(0.95) if sigma is None else sigma
+    return [median * math.exp(spread * normal.inv_cdf((at + chance.random()) / count)) for at in range(count)]
+
+
+def cost(looks: Looks, times: list[float]) -> Cost:
+    """Return what a schedule costs when jobs take these seconds and an answer takes none."""
+    counts, lates = [], []
+    for end in times:
+        for count, moment in enumerate(looks(end), 1):  # noqa: B007 -- the last ones count
+            pass
+        counts.append(count)
+        lates.append(moment - end)
+    return Cost(fmean(counts), fmean(lates))
+
+
+def ours(end: float) -> Iterator[float]:
+    """Drive the product's own decisions: the same two calls as its trigger."""
+    start = 1e9
+    watch = Watch("p1", started_at=start, deadline=start + 86400.0)
+    now = start + watch.first_delay(start)
+    while True:
+        yield now - start
+        step = next_step(watch, COMPLETE if now - start >= end else RENDERING, now)
+        if step.end:
+            return
+        watch, now = step.watch, now + step.delay
+
+
+def fixed(interval: float) -> Looks:
+    """Look at once and then every ``interval`` seconds."""
+    return backing_off(interval, 1.0, interval)
+
+
+def backing_off(first: float, factor: float, longest: float) -> Looks:
+    """Look at once, after ``first`` seconds, and then ``factor`` times later each time, up to ``longest`` seconds."""
+
+    def looks(end: float) -> Iterator[float]:
+        moment, pause = 0.0, first
+        yield moment
+        while moment < end:
+            moment += pause
+            pause = min(pause * factor, longest)
+            yield moment
+
+    return looks
+
+
+RENDERING = Project(id="p1", status="rendering")
+COMPLETE = Project.model_validate(
+    {"id": "p1", "status": "complete", "downloads": [{"url": "https://example.com/p1.mp4"}]}
+)
+
+SCHEDULES: dict[str, Looks] = {
+    "ours, by default": ours,
+    "every 5 s": fixed(5.0),
+    "every 60 s": fixed(60.0),
+    "exponential, 1 s x 1.5 up to 30 s": backing_off(1.0, 1.5, 30.0),
+}
