@@ -10,7 +10,7 @@ import asyncio
 import ssl
 from urllib.request import getproxies, proxy_bypass
 
-import h11
+import httptools
 import httpx
 
 IDLE = 60.0
@@ -116,78 +116,88 @@ class _Stale(Exception):
 
 
 class _Connection(asyncio.Protocol):
-    """One connection, one request at a time."""
+    """One connection, one request at a time; it is also what the parser calls back."""
 
     def __init__(self, origin: tuple[str, str, int | None]) -> None:
         self.origin = origin
         self.idle_since = 0.0
         self.is_closed = False
-        self._http = h11.Connection(h11.CLIENT)
         self._answer: asyncio.Future[httpx.Response] | None = None
-        self._head: h11.Response | None = None
-        self._body: list[bytes] = []
 
     @property
     def is_reusable(self) -> bool:
-        return not self.is_closed and self._http.our_state is h11.IDLE and self._http.their_state is h11.IDLE
+        """Whether the last answer was read in full and the server keeps the connection."""
+        return not self.is_closed and self._answer is None
 
     async def exchange(self, request: httpx.Request, body: bytes) -> httpx.Response:
-        self._answer = asyncio.get_running_loop().create_future()
-        try:
-            head = h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
-            out = self._http.send(head) or b""
-            out += (self._http.send(h11.Data(data=body)) or b"") if body else b""
-            out += self._http.send(h11.EndOfMessage()) or b""
-        except h11.LocalProtocolError as error:
-            raise httpx.LocalProtocolError(str(error)) from error
-        self._transport.write(out)
-        return await self._answer
+        lines = [b"%s: %s\r\n" % header for header in request.headers.raw]
+        if any(line.count(b"\n") > 1 or line.count(b"\r") > 1 for line in lines):
+            raise httpx.LocalProtocolError("a header holds a line break")
+        self._parser = httptools.HttpResponseParser(self)
+        self._began = self._has_head = False
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._body: list[bytes] = []
+        self._answer = answer = asyncio.Future[httpx.Response]()
+        first = b"%s %s HTTP/1.1\r\n" % (request.method.encode(), request.url.raw_path)
+        self._transport.write(b"".join((first, *lines, b"\r\n", body)))
+        return await answer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        self._http.receive_data(data)
+        if self._answer is None:
+            self.close()  # nothing was asked
+            return
+        self._began = True
         try:
-            self._read()
-        except h11.RemoteProtocolError as error:
-            self._fail(httpx.RemoteProtocolError(str(error)))
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._finish(httpx.RemoteProtocolError(str(error)))
             self.close()
 
-    def _read(self) -> None:
-        while True:
-            event = self._http.next_event()
-            if isinstance(event, h11.Response):
-                self._head = event
-            elif isinstance(event, h11.Data):
-                self._body.append(bytes(event.data))
-            elif isinstance(event, h11.EndOfMessage):
-                self._finish()
-                return
-            elif not isinstance(event, h11.InformationalResponse):
-                return
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name, value))
 
-    def _finish(self) -> None:
-        assert self._head is not None
-        response = httpx.Response(
-            self._head.status_code, headers=self._head.headers.raw_items(), content=b"".join(self._body)
-        )
-        self._head, self._body = None, []
-        if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
-            self._http.start_next_cycle()
-        if self._answer and not self._answer.done():
-            self._answer.set_result(response)
+    def on_headers_complete(self) -> None:
+        self._has_head = self._parser.get_status_code() >= 200
+
+    def on_body(self, body: bytes) -> None:
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status < 200:
+            self._headers.clear()  # informational: the answer comes after it
+            return
+        if not self._parser.should_keep_alive():
+            self.close()
+        self._finish(httpx.Response(status, headers=self._headers, content=b"".join(self._body)))
+
+    @property
+    def _is_unbounded(self) -> bool:
+        """Whether the answer ends with the connection: only then is its end no error."""
+        return {name.lower() for name, _ in self._headers}.isdisjoint({b"content-length", b"transfer-encoding"})
+
+    def _finish(self, outcome: httpx.Response | Exception) -> None:
+        answer, self._answer = self._answer, None
+        if answer and not answer.done():
+            if isinstance(outcome, Exception):
+                answer.set_exception(outcome)
+            else:
+                answer.set_result(outcome)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_closed = True
-        if self._head is not None:
-            self.data_received(b"")  # an answer without length ends here
-        self._fail(_Stale("the server closed the connection without an answer"))
-
-    def _fail(self, error: Exception) -> None:
-        if self._answer and not self._answer.done():
-            self._answer.set_exception(error)
+        if self._answer is None:
+            return
+        if not self._began:
+            self._finish(_Stale("the server closed the connection without an answer"))
+        elif self._has_head and self._is_unbounded:
+            self.on_message_complete()  # an answer without length ends here
+        else:
+            self._finish(httpx.RemoteProtocolError("the server closed the connection within an answer"))
 
     def close(self) -> None:
         self.is_closed = True

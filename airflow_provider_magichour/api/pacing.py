@@ -16,7 +16,7 @@ LONGEST_PAUSE = 60.0
 USUAL_PAUSE = 5.0
 """Seconds without requests after a 429 that does not say how long."""
 
-MARGIN = 1.02
+MARGIN = 1.05
 """Requests leave this much further apart than their rate says: on the way some come closer together."""
 
 
