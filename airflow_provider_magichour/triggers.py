@@ -10,7 +10,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_magichour.api import calls
-from airflow_provider_magichour.api.waiting import Step, Watch, event_of
+from airflow_provider_magichour.api.waiting import Watch, event_of
 from airflow_provider_magichour.hooks import MagicHourHook
 
 SETTLING = 8.0
@@ -65,13 +65,9 @@ class MagicHourProjectTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event, when the wait is over."""
+        # One frame for all: thousands wait here.
         loop = asyncio.get_running_loop()
         began = loop.time()
-        step = await self._wait()
-        await asyncio.sleep(max(0.0, SETTLING - (loop.time() - began)))
-        yield TriggerEvent(event_of(step, time.time()))  # type: ignore[no-untyped-call]
-
-    async def _wait(self) -> Step:
         hook = MagicHourHook(self.magichour_conn_id)
         watch = Watch(self.project_id, self.started_at, self.deadline, self.poll_interval)
         delay = watch.first_delay(time.time())
@@ -80,8 +76,10 @@ class MagicHourProjectTrigger(BaseTrigger):
                 await asyncio.sleep(delay)
                 step = await hook.async_observe(watch, calls.checked_kind(self.kind))
                 if step.end:
-                    return step
+                    break
                 watch, delay = step.watch, step.delay
-                del step  # it holds the project as read: a kilobyte for each of thousands that wait here
+                del step  # it holds the project as read, a kilobyte
         finally:
             await hook.aclose()
+        await asyncio.sleep(max(0.0, SETTLING - (loop.time() - began)))
+        yield TriggerEvent(event_of(step, time.time()))  # type: ignore[no-untyped-call]

@@ -15,7 +15,7 @@ from statistics import median
 from tools import import_cost
 from tools.bench.place import PYTHON
 from tools.bench.runs import LATENCY, RATE, Api, Figures, Lines, Plan, interval_of, most_connections
-from tools.bench.schedules import SCHEDULES, TAIL, cost, render_times
+from tools.bench.schedules import KNOWN_SPREAD, SCHEDULES, TAIL, cost, learned, render_times
 from tools.bench.server import RETRY_AFTER
 from tools.bench.variants import VARIANTS
 
@@ -147,8 +147,15 @@ def doubled(api: Api, effort: Effort) -> list[Bound]:
         for busy in (False, True)
     ]
     fast = figures[False, 2 * RATE]
+    missed = [
+        Bound(
+            f"share of {rate:.0f} polls/s missed{', busy neighbour' if busy else ''}", 1 - mid(seen, "rate") / rate, 0.1
+        )
+        for (busy, rate), seen in figures.items()
+    ]
     return [
         *twice,
+        *missed,
         Bound("open connections, 500 polls/s, every 2 s", mid(fast, "peak"), most_connections(2 * RATE)),
         Bound("TLS handshakes per poll, 500 polls/s, every 2 s", mid(fast, "handshakes"), 0.02),
     ]
@@ -237,6 +244,11 @@ def schedules(effort: Effort) -> list[Bound]:
             if looks is SCHEDULES["ours, by default"] and middle == 120.0:
                 bounds.append(Bound("polls per job x mean s to notice, median 120 s", found.product, 73.0))
                 bounds.append(Bound("mean s to notice, median 120 s", found.notice, 3.0))
+        found = learned(middle, effort.draws // 10)
+        name = f"ours, the last 20 known, spread {KNOWN_SPREAD:g}"
+        said(f"{name:36}{found.looks:>14.1f}{found.notice:>13.2f}{found.product:>9.1f}")
+        if middle == 120.0:
+            bounds.append(Bound("the same, the last 20 renders of the kind known", found.product, 42.0))
     return bounds
 
 

@@ -43,7 +43,7 @@ class Plan:
     @classmethod
     def steady(cls, variant: str, jobs: int, seconds: float, *, rate: float = RATE, core: int | None = None) -> Self:
         """Plan the jobs' looks evenly at a rate: measured when each job has looked at least once."""
-        extra = {"requests_per_second": 1000, "max_connections": most_connections(rate)}
+        extra = {"requests_per_second": 1000, "max_connections": own_connections(rate)}
         interval = interval_of(variant, jobs, rate)
         # The product's first look comes one interval after the start, the others' at once. A client for each poll keeps
         # nothing between polls: its first polls cost as much as all others.
@@ -59,6 +59,11 @@ def interval_of(variant: str, jobs: int, rate: float = RATE) -> float:
 def most_connections(rate: float) -> int:
     """Return the connections that polling at a rate may take: twice what Little's law says, and 8 at least."""
     return max(8, round(2 * rate * LATENCY))
+
+
+def own_connections(rate: float) -> int:
+    """Return the ``max_connections`` to measure ours with: a third more than are under way at a time."""
+    return max(8, round(4 / 3 * rate * LATENCY))
 
 
 @dataclass(frozen=True)
