@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import logging
 import math
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, TypeVar
 from urllib.parse import urlsplit
@@ -32,8 +29,6 @@ from airflow_provider_magichour.api.schemas import (
     Project,
     UploadUrl,
 )
-from airflow_provider_magichour.api.sharing import SharedClient
-from airflow_provider_magichour.api.waiting import LOOK_INTERVAL, Step, Watch, next_step
 from airflow_provider_magichour.exceptions import (
     MagicHourApiError,
     MagicHourError,
@@ -42,14 +37,8 @@ from airflow_provider_magichour.exceptions import (
 
 T = TypeVar("T")
 
-# Not the hook's own logger: Airflow makes one for each hook object, a kilobyte for each project that is waited for.
-log = logging.getLogger(__name__)
-
 READ_PATIENCE = 60.0
 """Seconds in which a read or a delete may be repeated in place."""
-
-LAST_LOOK = 60.0
-"""Seconds after the deadline in which the last look, which begins on it, may still get its turn and its answer."""
 
 
 class MagicHourHook(BaseHook):
@@ -71,10 +60,6 @@ class MagicHourHook(BaseHook):
         super().__init__(**kwargs)
         self.magichour_conn_id = magichour_conn_id
         self._settings: ClientSettings | None = None
-        self._watching: MagicHourClient | None = None
-        self._shared: SharedClient | None = None
-        self._queue_mentioned = False
-        self._unfinished_at: float | None = None
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
@@ -164,14 +149,13 @@ class MagicHourHook(BaseHook):
             try:
                 yield client
             except MagicHourApiError as error:
-                self._forget_refused_key(error)
+                if error.status_code == 401:
+                    self.forget_settings()
                 raise
 
-    def _forget_refused_key(self, error: MagicHourApiError) -> None:
-        """A refused key may have been replaced: the next call resolves the connection again."""
-        if error.status_code == 401:
-            self._settings = None
-            self.close()
+    def forget_settings(self) -> None:
+        """Resolve the connection again at the next call: a key that was refused may have been replaced."""
+        self._settings = None
 
     def upload(
         self,
@@ -212,120 +196,6 @@ class MagicHourHook(BaseHook):
         if account.tier is None and account.credits is None:
             return False, "What answers there is not Magic Hour's API: check the base URL (host)"
         return True, f"Connected to Magic Hour: plan {account.tier}, {account.credits} credits"
-
-    def observe(self, watch: Watch, kind: Kind) -> Step:
-        """Look once at a project that is waited for, decide, and log what changed; the API's trouble never raises.
-
-        Keeps a connection open between looks. After a refused key the Airflow connection is resolved anew.
-
-        :param watch: what the wait knows so far.
-        :param kind: ``video``, ``image`` or ``audio``.
-        """
-        call = calls.get_project(watch.project_id, kind)
-        try:
-            client = self._watching = self._watching or self.client()
-        except Exception as error:
-            return self._decided(watch, _unresolved(self.magichour_conn_id, error), "")
-        try:
-            seen: Project | MagicHourApiError = client.send(call)
-        except MagicHourApiError as error:
-            seen = error
-            self._forget_refused_key(error)
-        return self._decided(watch, seen, client.settings.key_digest)
-
-    def close(self) -> None:
-        """Close what :meth:`observe` keeps open."""
-        if self._watching is not None:
-            self._watching.close()
-            self._watching = None
-
-    async def async_observe(self, watch: Watch, kind: Kind) -> Step:
-        """Look once, without blocking the event loop; see :meth:`observe`.
-
-        All that wait on this connection in one event loop share one client, and so its connections and its rate.
-        """
-        self._shared = self._shared or SharedClient.join(self.magichour_conn_id)
-        try:
-            client = await self._shared.current(self.async_settings)
-        except Exception as error:
-            return self._decided(watch, _unresolved(self.magichour_conn_id, error), "")
-        self._mention_queue(client)
-        try:
-            async with asyncio.timeout(max(0.0, watch.deadline - time.time()) + LAST_LOOK):
-                seen: Project | MagicHourApiError = await client.send(calls.get_project(watch.project_id, kind))
-        except MagicHourApiError as error:
-            seen = error
-            if error.status_code == 401:
-                self._shared.doubt()
-        except TimeoutError:
-            seen = MagicHourApiError("The look had no turn or no answer before the deadline")
-        return self._decided(watch, seen, client.settings.key_digest, self._learned(watch, seen))
-
-    def _learned(self, watch: Watch, seen: Project | MagicHourApiError) -> Sequence[float]:
-        """Return the last render times of this kind; a render whose end is seen now is one of them from now on."""
-        unfinished_at, self._unfinished_at = self._unfinished_at, None
-        if isinstance(seen, MagicHourApiError) or self._shared is None:
-            return ()
-        if not seen.is_finished:
-            self._unfinished_at = time.time()
-        elif seen.is_complete and unfinished_at is not None:
-            self._shared.renders.add(seen, (unfinished_at + time.time()) / 2 - watch.started_at)
-        return self._shared.renders.of(seen)
-
-    def _mention_queue(self, client: AsyncMagicHourClient) -> None:
-        behind = client.gate.seconds_behind
-        if behind > LOOK_INTERVAL and not self._queue_mentioned:
-            self._queue_mentioned = True
-            log.warning(
-                "More looks at projects are due than the %g requests per second of connection %r allow: each comes "
-                "about %.0f s late. Raise requests_per_second in its extra if Magic Hour allows more",
-                client.settings.requests_per_second,
-                self.magichour_conn_id,
-                behind,
-            )
-
-    async def aclose(self) -> None:
-        """End the share in the client of :meth:`async_observe`."""
-        if self._shared is not None:
-            await self._shared.leave()
-            self._shared = None
-
-    def _decided(
-        self, watch: Watch, seen: Project | MagicHourApiError, key: str, renders: Sequence[float] = ()
-    ) -> Step:
-        step = next_step(watch, seen, time.time(), key=key, renders=renders)
-        if step.note:
-            (log.warning if step.error else log.info)("%s", step.note)
-        return step
-
-    def wait_for_project(self, watch: Watch, kind: Kind) -> Step:
-        """Look at a project until it is finished or the wait is over. Holds the worker.
-
-        :param watch: what the wait knows so far.
-        :param kind: ``video``, ``image`` or ``audio``.
-        """
-        time.sleep(watch.first_delay(time.time()))
-        step = self.observe(watch, kind)
-        while step.end is None:
-            time.sleep(step.delay)
-            step = self.observe(step.watch, kind)
-        return step
-
-    def outlast_refusal(self, step: Step, kind: Kind) -> Step:
-        """Look on while the API refuses the key, for at most two minutes. Holds the worker.
-
-        :param step: of the look before.
-        :param kind: ``video``, ``image`` or ``audio``.
-        """
-        while step.end is None and step.watch.refused_since is not None:
-            time.sleep(step.delay)
-            step = self.observe(step.watch, kind)
-        return step
-
-
-def _unresolved(conn_id: str, error: Exception) -> MagicHourApiError:
-    """Return the error of a look whose connection cannot be resolved: it may be on its way back, so it ends no wait."""
-    return MagicHourApiError(f"Connection {conn_id!r} could not be resolved: {error}")
 
 
 @contextlib.contextmanager

@@ -252,12 +252,12 @@ class MagicHourImageToVideoOperator(ProjectWait):
             interval=self._interval,
             credits_charged=submitted.credits_charged,
         )
-        with closing(self.hook) as hook:
-            step = hook.observe(watch, "video")
+        with closing(self.lookout("video")) as lookout:
+            step = lookout.look(watch)
             if step.end is None and self.deferrable:
                 self.defer_to_trigger(step.watch, "video")
             if step.end is None:
-                step = hook.wait_for_project(step.watch, "video")
+                step = lookout.wait(step.watch)
         return self.end(context, step)
 
     def _push(self, context: Context, project_id: str, credits: int | None) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from airflow_provider_magichour.api.schemas import Kind, Project
     from airflow_provider_magichour.api.waiting import Step, Watch
     from airflow_provider_magichour.hooks import MagicHourHook
+    from airflow_provider_magichour.looking import Lookout
 
 BACKSTOP = 120.0
 """Seconds after the trigger's own deadline at which Airflow ends a deferral whose trigger said nothing."""
@@ -54,6 +55,12 @@ class ProjectWait(BaseOperator):
         from airflow_provider_magichour.hooks import MagicHourHook
 
         return MagicHourHook(self.magichour_conn_id)
+
+    def lookout(self, kind: Kind) -> Lookout:
+        """Return what looks at the project; to be closed."""
+        from airflow_provider_magichour.looking import Lookout
+
+        return Lookout(self.hook, kind)
 
     def watch(
         self,

@@ -117,11 +117,11 @@ class MagicHourProjectSensor(ProjectWait, BaseSensorOperator):
             interval=interval,
             started_at=self._first_poke(context) if self.reschedule and not self.deferrable else None,
         )
-        with closing(self.hook):
-            self.hook.settings()  # a connection that is not there fails here, not at the deadline
+        self.hook.settings()  # a connection that is not there fails here, not at the deadline
+        with closing(self.lookout(self._kind())) as self._lookout:
             if not self.deferrable:
                 return super().execute(context)
-            step = self.hook.observe(self._watch, self._kind())
+            step = self._lookout.look(self._watch)
         if step.end is None:
             self.defer_to_trigger(step.watch, self._kind())
         return self.end(context, step)
@@ -129,10 +129,10 @@ class MagicHourProjectSensor(ProjectWait, BaseSensorOperator):
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """Look once."""
         assert self._watch is not None
-        step = self.hook.observe(self._watch, self._kind())
+        step = self._lookout.look(self._watch)
         if self.reschedule:
             # Each poke is a new process, which could not know for how long the key has been refused.
-            step = self.hook.outlast_refusal(step, self._kind())
+            step = self._lookout.outlast_refusal(step)
         self._watch = step.watch
         if step.end is None:
             return False

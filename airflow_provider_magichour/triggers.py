@@ -12,6 +12,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_magichour.api import calls
 from airflow_provider_magichour.api.waiting import Watch, event_of
 from airflow_provider_magichour.hooks import MagicHourHook
+from airflow_provider_magichour.looking import AsyncLookout
 
 SETTLING = 8.0
 """Seconds: Airflow 3.3.2 fails a task whose trigger fires within about 3 s of its deferral, before the scheduler has
@@ -68,18 +69,18 @@ class MagicHourProjectTrigger(BaseTrigger):
         # One frame for all: thousands wait here.
         loop = asyncio.get_running_loop()
         began = loop.time()
-        hook = MagicHourHook(self.magichour_conn_id)
+        lookout = AsyncLookout(MagicHourHook(self.magichour_conn_id), calls.checked_kind(self.kind))
         watch = Watch(self.project_id, self.started_at, self.deadline, self.poll_interval)
         delay = watch.first_delay(time.time())
         try:
             while True:
                 await asyncio.sleep(delay)
-                step = await hook.async_observe(watch, calls.checked_kind(self.kind))
+                step = await lookout.look(watch)
                 if step.end:
                     break
                 watch, delay = step.watch, step.delay
                 del step  # it holds the project as read, a kilobyte
         finally:
-            await hook.aclose()
+            await lookout.aclose()
         await asyncio.sleep(max(0.0, SETTLING - (loop.time() - began)))
         yield TriggerEvent(event_of(step, time.time()))  # type: ignore[no-untyped-call]

@@ -13,6 +13,7 @@ from airflow_provider_magichour.api.learning import KINDS_KEPT, LONGEST_SILENCE,
 from airflow_provider_magichour.api.schemas import Project
 from airflow_provider_magichour.api.waiting import Watch
 from airflow_provider_magichour.hooks import MagicHourHook
+from airflow_provider_magichour.looking import AsyncLookout
 
 
 def drawn(median: float, spread: float, count: int, seed: int = 1) -> list[float]:
@@ -98,7 +99,7 @@ def test_only_a_render_that_was_seen_unfinished_one_look_earlier_counts(sandbox:
     async def run() -> list[int]:
         counts = []
         for states in (["complete"], ["rendering", "complete"], ["rendering", 503, "complete"], ["rendering", "error"]):
-            hook = MagicHourHook()
+            lookout = AsyncLookout(MagicHourHook(), "video")
             job = sandbox.add_job(script={"render_seconds": 3600})
             watch = Watch(job.id, 0.0, 1e12)
             for state in states:
@@ -106,10 +107,9 @@ def test_only_a_render_that_was_seen_unfinished_one_look_earlier_counts(sandbox:
                     sandbox.faults.add("get", status=503)
                 elif state != "rendering":
                     sandbox.jobs.change(job.id, render_seconds=0, outcome=state)
-                watch = (await hook.async_observe(watch, "video")).watch
-            assert hook._shared is not None
-            counts.append(sum(len(kept) for kept in hook._shared.renders._seconds.values()))
-            await hook.aclose()
+                watch = (await lookout.look(watch)).watch
+            counts.append(sum(len(kept) for kept in lookout._shared.renders._seconds.values()))
+            await lookout.aclose()
         return counts
 
     assert asyncio.run(run()) == [0, 1, 0, 0]

@@ -14,7 +14,8 @@ from airflow_provider_magichour.api.client import AsyncMagicHourClient, ClientSe
 from airflow_provider_magichour.api.sharing import RESOLVED_FOR, SharedClient
 from airflow_provider_magichour.api.waiting import Step, Watch
 from airflow_provider_magichour.exceptions import MagicHourApiError
-from airflow_provider_magichour.hooks import LAST_LOOK, MagicHourHook
+from airflow_provider_magichour.hooks import MagicHourHook
+from airflow_provider_magichour.looking import LAST_LOOK, AsyncLookout
 from airflow_provider_magichour.triggers import MagicHourProjectTrigger
 from tests.simulated_time import run_simulated
 
@@ -129,13 +130,11 @@ def test_many_look_over_no_more_connections_than_the_airflow_connection_allows(
     ids = [sandbox.add_job().id for _ in range(60)]
 
     async def run() -> list[Step]:
-        hooks = [MagicHourHook() for _ in ids]
+        lookouts = [AsyncLookout(MagicHourHook(), "video") for _ in ids]
         watches = [Watch(project_id, time.time(), time.time() + 60) for project_id in ids]
-        steps = await asyncio.gather(
-            *(hook.async_observe(watch, "video") for hook, watch in zip(hooks, watches, strict=True))
-        )
-        for hook in hooks:
-            await hook.aclose()
+        steps = await asyncio.gather(*(lookout.look(watch) for lookout, watch in zip(lookouts, watches, strict=True)))
+        for lookout in lookouts:
+            await lookout.aclose()
         return steps
 
     assert {step.end for step in asyncio.run(run())} == {"finished"}
@@ -183,11 +182,11 @@ def test_looks_that_come_late_are_told_once_to_each_that_waits(
 def test_a_look_without_a_turn_ends_the_wait_a_minute_after_its_deadline():
     async def run() -> tuple[Step, float]:
         loop = asyncio.get_running_loop()
-        hook, shared = MagicHourHook("c"), SharedClient.join("c")
+        lookout, shared = AsyncLookout(MagicHourHook("c"), "video"), SharedClient.join("c")
         client = await shared.current(Connections(ClientSettings("mhk_x", max_connections=1)).resolve)
         began = loop.time()
         async with client.gate:
-            return await hook.async_observe(Watch("p1", time.time(), time.time()), "video"), loop.time() - began
+            return await lookout.look(Watch("p1", time.time(), time.time())), loop.time() - began
 
     step, took = run_simulated(run())
     assert (step.end, took) == ("timeout", pytest.approx(LAST_LOOK, abs=1))

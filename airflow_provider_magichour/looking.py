@@ -1,0 +1,151 @@
+"""Look at a project that is waited for: on the worker, and in the triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+
+from airflow_provider_magichour.api.calls import get_project
+from airflow_provider_magichour.api.client import AsyncMagicHourClient, MagicHourClient
+from airflow_provider_magichour.api.schemas import Kind, Project
+from airflow_provider_magichour.api.sharing import SharedClient
+from airflow_provider_magichour.api.waiting import LOOK_INTERVAL, Step, Watch, next_step
+from airflow_provider_magichour.exceptions import MagicHourApiError
+from airflow_provider_magichour.hooks import MagicHourHook
+
+log = logging.getLogger(__name__)
+
+LAST_LOOK = 60.0
+"""Seconds after the deadline in which the last look, which begins on it, may still get its turn and its answer."""
+
+
+class Lookout:
+    """Looks at a project from the worker, over one connection. The API's trouble never raises.
+
+    :param hook: way to the API; after a refused key it resolves the Airflow connection anew.
+    :param kind: ``video``, ``image`` or ``audio``.
+    """
+
+    def __init__(self, hook: MagicHourHook, kind: Kind) -> None:
+        self._hook = hook
+        self._kind = kind
+        self._client: MagicHourClient | None = None
+
+    def look(self, watch: Watch) -> Step:
+        """Look once, decide, and log what changed.
+
+        :param watch: what the wait knows so far.
+        """
+        try:
+            client = self._client = self._client or self._hook.client()
+        except Exception as error:
+            return _decided(watch, _unresolved(self._hook, error), "")
+        try:
+            seen: Project | MagicHourApiError = client.send(get_project(watch.project_id, self._kind))
+        except MagicHourApiError as error:
+            seen = error
+            if error.status_code == 401:
+                self._hook.forget_settings()
+                self.close()
+        return _decided(watch, seen, client.settings.key_digest)
+
+    def wait(self, watch: Watch) -> Step:
+        """Look until the project is finished or the wait is over. Holds the worker.
+
+        :param watch: what the wait knows so far.
+        """
+        time.sleep(watch.first_delay(time.time()))
+        step = self.look(watch)
+        while step.end is None:
+            time.sleep(step.delay)
+            step = self.look(step.watch)
+        return step
+
+    def outlast_refusal(self, step: Step) -> Step:
+        """Look on while the API refuses the key, for at most two minutes. Holds the worker.
+
+        :param step: of the look before.
+        """
+        while step.end is None and step.watch.refused_since is not None:
+            time.sleep(step.delay)
+            step = self.look(step.watch)
+        return step
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+
+class AsyncLookout:
+    """Looks at a project from an event loop, whose others that wait on this connection share client and rate.
+
+    :param hook: resolves the Airflow connection.
+    :param kind: ``video``, ``image`` or ``audio``.
+    """
+
+    def __init__(self, hook: MagicHourHook, kind: Kind) -> None:
+        self._hook = hook
+        self._kind = kind
+        self._shared = SharedClient.join(hook.magichour_conn_id)
+        self._has_told_queue = False
+        self._unfinished_at: float | None = None
+
+    async def look(self, watch: Watch) -> Step:
+        """Look once, decide, and log what changed; see :meth:`Lookout.look`."""
+        try:
+            client = await self._shared.current(self._hook.async_settings)
+        except Exception as error:
+            return _decided(watch, _unresolved(self._hook, error), "")
+        self._tell_queue(client)
+        try:
+            async with asyncio.timeout(max(0.0, watch.deadline - time.time()) + LAST_LOOK):
+                seen: Project | MagicHourApiError = await client.send(get_project(watch.project_id, self._kind))
+        except MagicHourApiError as error:
+            seen = error
+            if error.status_code == 401:
+                self._shared.doubt()
+        except TimeoutError:
+            seen = MagicHourApiError("The look had no turn or no answer before the deadline")
+        return _decided(watch, seen, client.settings.key_digest, self._learned(watch, seen))
+
+    def _learned(self, watch: Watch, seen: Project | MagicHourApiError) -> Sequence[float]:
+        """Return the last render times of this kind; a render whose end is seen now is one of them from now on."""
+        unfinished_at, self._unfinished_at = self._unfinished_at, None
+        if isinstance(seen, MagicHourApiError):
+            return ()
+        if not seen.is_finished:
+            self._unfinished_at = time.time()
+        elif seen.is_complete and unfinished_at is not None:
+            self._shared.renders.add(seen, (unfinished_at + time.time()) / 2 - watch.started_at)
+        return self._shared.renders.of(seen)
+
+    def _tell_queue(self, client: AsyncMagicHourClient) -> None:
+        behind = client.gate.seconds_behind
+        if behind > LOOK_INTERVAL and not self._has_told_queue:
+            self._has_told_queue = True
+            log.warning(
+                "More looks at projects are due than the %g requests per second of connection %r allow: each comes "
+                "about %.0f s late. Raise requests_per_second in its extra if Magic Hour allows more",
+                client.settings.requests_per_second,
+                self._hook.magichour_conn_id,
+                behind,
+            )
+
+    async def aclose(self) -> None:
+        """End the share in the client."""
+        await self._shared.leave()
+
+
+def _decided(watch: Watch, seen: Project | MagicHourApiError, key: str, renders: Sequence[float] = ()) -> Step:
+    step = next_step(watch, seen, time.time(), key=key, renders=renders)
+    if step.note:
+        (log.warning if step.error else log.info)("%s", step.note)
+    return step
+
+
+def _unresolved(hook: MagicHourHook, error: Exception) -> MagicHourApiError:
+    """Return the error of a look whose connection cannot be resolved: it may be on its way back, so it ends no wait."""
+    return MagicHourApiError(f"Connection {hook.magichour_conn_id!r} could not be resolved: {error}")
