@@ -137,7 +137,9 @@ def airflow_providers(tmp_path_factory):
     assert done.returncode == 0, done.stderr
     assert "magichour" not in done.stderr.lower()
     parts = [part.split("\n", 1) for part in done.stdout.split("COMMAND ")[1:]]
-    tables = {command: next(line for line in text.splitlines() if line.startswith("[{")) for command, text in parts}
+    tables = {
+        command: next((line for line in text.splitlines() if line.startswith("[{")), "[]") for command, text in parts
+    }
     return {
         command: json.dumps([row for row in json.loads(table) if "magichour" in json.dumps(row)])
         for command, table in tables.items()
@@ -146,8 +148,8 @@ def airflow_providers(tmp_path_factory):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_airflow_providers_shows_all_of_it(airflow_providers, command):
-    if command == "widgets" and not knows_forms(rule_of_connection_types()):
-        pytest.skip("this Airflow has no forms from metadata")
+    if command in ("widgets", "behaviours") and not knows_forms(rule_of_connection_types()):
+        pytest.skip("this Airflow has no forms from metadata, and its command does not ask the hook without wtforms")
     assert [name for name in COMMANDS[command] if f'"{name}"' not in airflow_providers[command]] == []
 
 
