@@ -70,7 +70,7 @@ class KeptConnections(httpx.AsyncBaseTransport):
         try:
             async with asyncio.timeout(_timeout(request, "connect")):
                 _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: _Connection(_origin(url)), url.host, port, ssl=tls
+                    lambda: _Connection(_origin(url)), url.host, port, ssl=tls, happy_eyeballs_delay=0.25
                 )
         except TimeoutError as error:
             raise httpx.ConnectTimeout(str(error)) from error
