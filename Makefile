@@ -1,7 +1,7 @@
 # Everything happens in .venv; nothing is installed elsewhere. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-crash test-matrix bench bench-media figures check format build constraints clean
+.PHONY: help setup demo test test-crash test-matrix bench bench-media figures docs check format build constraints constraints-docs clean
 
 BIN := .venv/bin
 CONSTRAINTS := constraints/airflow-3.3.txt
@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## make .venv with the package, Airflow and all tools (the other targets do so themselves)
 
@@ -41,6 +41,15 @@ figures: $(STAMP) ## what importing costs, and the size of the code
 	@$(BIN)/python -m tools.import_cost
 	@$(BIN)/python -m tools.code_size
 
+docs: .venv/docs ## build the documentation into build/docs; a warning is an error
+	@AIRFLOW_HOME=$(CURDIR)/.cache/docs AIRFLOW__LOGGING__LOGGING_LEVEL=WARNING \
+		$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs build/docs
+	@echo "build/docs/index.html"
+
+.venv/docs: $(STAMP) constraints/docs.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c $(CONSTRAINTS) -c constraints/docs.txt --group docs
+	@touch $@
+
 check: $(STAMP) ## lint, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -55,6 +64,10 @@ build: $(STAMP) ## make the wheel and the source archive in dist/
 
 constraints: $(STAMP) ## resolve the versions in constraints/ anew; AIRFLOW=3.3.2: for that Airflow only
 	@sh tools/constraints.sh $(AIRFLOW)
+
+constraints-docs: $(STAMP) ## resolve the versions of the documentation's tools anew
+	@$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --group docs --constraints $(CONSTRAINTS) \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links | grep -vxFf $(CONSTRAINTS) >constraints/docs.txt
 
 clean: ## remove all that make has made, but the clips of the demo
 	rm -rf .venv .cache dist build .pytest_cache .mypy_cache .ruff_cache
