@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +18,15 @@ import pytest
 from airflow.sdk import DAG
 
 from airflow_provider_magichour.hooks import MagicHourHook
+from tests.snippets import of, snippets
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
-def blocks(language: str) -> list[str]:
-    return [textwrap.dedent(text) for text in re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)]
-
-
-def is_dag(block: str) -> bool:
-    return "@dag" in block or "with DAG(" in block
-
-
-def is_test(block: str) -> bool:
-    return "def test_" in block
-
-
-PYTHON = blocks("python")
-COMMANDS = [line.split("#")[0].strip() for block in blocks("bash") for line in block.splitlines() if line.strip()]
+ALL = snippets(ROOT / "README.md")
+PYTHON = of("python", ALL)
+COMMANDS = [command for snippet in of("bash", ALL) for command in snippet.commands]
 
 EXPECTED = {
     "product_clips": {
@@ -47,16 +36,23 @@ EXPECTED = {
         "download": "MagicHourDownloadOperator",
     },
     "one_clip": {"clip": "MagicHourImageToVideoOperator"},
-    "fetch": {"download": "MagicHourDownloadOperator"},
-    "on_new_clips": {"publish": "_PythonDecoratedOperator"},
 }
 
 
 def test_every_kind_of_block_is_there_and_known() -> None:
-    assert any(map(is_dag, PYTHON))
-    assert any(map(is_test, PYTHON))
-    assert any(not is_dag(block) and not is_test(block) for block in PYTHON)
-    assert set(re.findall(r"^```(\w+)$", README, re.M)) <= {"bash", "python"}
+    assert any(snippet.is_dag for snippet in PYTHON)
+    assert any(snippet.is_test for snippet in PYTHON)
+    assert any(not snippet.is_dag and not snippet.is_test for snippet in PYTHON)
+    assert {snippet.language for snippet in ALL} <= {"bash", "python"}
+    assert README.count("```") == 2 * len(ALL)
+
+
+def test_links_to_files_and_their_headings_lead_somewhere() -> None:
+    for name, heading in re.findall(r"\]\((\w[\w./-]*\.md)(?:#([\w-]+))?\)", README):
+        text = (ROOT / name).read_text()
+        titles = re.findall(r"^#+ (.*)", text, re.M)
+        headings = [re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles]
+        assert not heading or heading in headings, (name, heading)
 
 
 def test_dag_files_have_the_tasks_that_they_show(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,14 +64,15 @@ def test_dag_files_have_the_tasks_that_they_show(monkeypatch: pytest.MonkeyPatch
         return enter(dag)
 
     monkeypatch.setattr(DAG, "__enter__", noting)
-    for block in filter(is_dag, PYTHON):
-        exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
+    for snippet in PYTHON:
+        if snippet.is_dag:
+            exec(compile(snippet.text, snippet.place, "exec"), {"__name__": "readme"})
     found = {dag.dag_id: {task.task_id: task.task_type for task in dag.tasks} for dag in made}
     assert found == EXPECTED
 
 
 def test_one_task_of_the_readme_runs(sandbox: Any, clock: Any, context: Any, store: Any) -> None:
-    (block,) = [block for block in PYTHON if "with DAG(" in block]
+    (block,) = [snippet.text for snippet in PYTHON if "with DAG(" in snippet.text]
     names: dict[str, Any] = {}
     exec(block.replace("with DAG(", "dag = DAG(").replace("schedule=None):", "schedule=None)\nwith dag:"), names)
     task = names["dag"].get_task("clip")
@@ -87,17 +84,17 @@ def test_one_task_of_the_readme_runs(sandbox: Any, clock: Any, context: Any, sto
 
 
 def test_other_snippets_run_against_the_sandbox(sandbox: Any) -> None:
-    for block in PYTHON:
-        if is_dag(block) or is_test(block):
+    for snippet in PYTHON:
+        if snippet.is_dag or snippet.is_test:
             continue
         names: dict[str, Any] = {}
-        exec(compile(block, "README.md", "exec"), names)
+        exec(compile(snippet.text, snippet.place, "exec"), names)
         functions = [value for value in names.values() if getattr(value, "__code__", None)]
         assert [function() for function in functions] == [sandbox.jobs.balance]
 
 
 def test_pytest_snippet_passes(sandbox: Any, tmp_path: Path) -> None:
-    (tmp_path / "test_readme_snippet.py").write_text("\n\n".join(filter(is_test, PYTHON)))
+    (tmp_path / "test_readme_snippet.py").write_text("\n\n".join(snippet.text for snippet in PYTHON if snippet.is_test))
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)],
         capture_output=True,
