@@ -1,11 +1,12 @@
 # Everything happens in .venv; nothing is installed elsewhere. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-crash test-matrix bench bench-media figures docs check format build constraints constraints-docs clean
+.PHONY: help setup demo test test-crash test-matrix test-ui bench bench-media figures docs check format build constraints constraints-docs clean
 
 BIN := .venv/bin
 CONSTRAINTS := constraints/airflow-3.3.txt
 STAMP := .venv/complete
+UI_STAMP := .venv/complete-ui
 # Bytecode written once saves seconds at every start of Airflow.
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
@@ -30,6 +31,13 @@ test-crash: $(STAMP) ## paying once, proven by killing things (some 8 minutes, n
 
 test-matrix: $(STAMP) ## all tests on Airflow 3.0 to 3.3, two Pythons each; AIRFLOW=3.0 PY=3.12: that one only
 	@$(BIN)/python -m tools.test_matrix $(if $(AIRFLOW),--airflow $(AIRFLOW)) $(if $(PY),--python $(PY)) -- $(ARGS)
+
+test-ui: $(UI_STAMP) ## Airflow's web UI, driven in Debian's Chromium; SCREENSHOTS=1 writes the README's pictures anew
+	@$(BIN)/python -m pytest tests_ui $(if $(SCREENSHOTS),--screenshots) $(ARGS)
+
+$(UI_STAMP): $(STAMP)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c $(CONSTRAINTS) --group ui
+	@touch $@
 
 bench: $(STAMP) ## what thousands of waiting jobs cost, beside others (some 25 minutes); ARGS="--quick" for a first look
 	@$(BIN)/python -m tools.bench $(ARGS)

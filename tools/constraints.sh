@@ -11,7 +11,7 @@ for airflow in ${*:-$(sed -n 's/^apache-airflow==//p' constraints/airflow-*.txt)
         3.0.*) date=2025-09-10 group=test ;;
         3.1.*) date=2026-03-15 group=test ;;
         3.2.*) date=2026-06-20 group=test ;;
-        *) date= group=dev ;;
+        *) date= group=ui ;;
     esac
     file=constraints/airflow-${airflow%.*}.txt
     {

@@ -1,0 +1,172 @@
+"""What a person does with a mouse in Airflow's web UI: the connection's form and test, the link, XCom, the log."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_provider_magichour.sandbox import Sandbox
+from tests_ui.conftest import IMAGES
+from tools.local_airflow import LocalAirflow
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+pytest_plugins = ["tests.airflow_fixture"]
+expect = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: make test-ui does it").expect
+
+LIBRARY = "https://magichour.ai/my-library?videoId="
+DAG_ID = "product_clips"
+DAG = f"""
+from airflow.sdk import DAG
+
+from airflow_provider_magichour.operators import MagicHourImageToVideoOperator
+from airflow_provider_magichour.sensors import MagicHourProjectSensor
+
+with DAG("{DAG_ID}", schedule=None, default_args={{"magichour_conn_id": "of_the_dag", "retries": 2}}):
+    submit = MagicHourImageToVideoOperator(
+        task_id="submit", image="https://example.com/cat.jpg", end_seconds=5, model="kling-3.0"
+    )
+    MagicHourProjectSensor(task_id="wait", deferrable=True, poke_interval=1, project_id=submit.output)
+"""
+
+
+def row(page: Page, text: str) -> Locator:
+    return page.get_by_role("row").filter(has=page.get_by_role("cell", name=text, exact=True))
+
+
+def message_of_test(page: Page, conn_id: str) -> Locator:
+    """Press Test in the list of connections; Airflow shows the message for some three seconds."""
+    row(page, conn_id).get_by_role("button", name="Test Connection").click()
+    message = page.get_by_role("status").filter(has_text="Test Connection")
+    message.wait_for()
+    return message
+
+
+# The connection
+
+
+def test_connection_made_with_the_form_passes_its_test(
+    page: Page, local_airflow: LocalAirflow, sandbox: Sandbox, photograph: Callable[[str, int], None]
+) -> None:
+    page.goto("/connections")
+    page.get_by_role("button", name="Add Connection").click()
+    form = page.get_by_role("dialog")
+    form.get_by_label("Connection ID").fill("magichour_default")
+    form.get_by_label("Connection Type").fill("magic")
+    page.get_by_role("option", name="Magic Hour").click()
+    expect(form.get_by_label("Login")).to_have_count(0)
+    expect(form.get_by_label("Base URL")).to_have_attribute("placeholder", "https://api.magichour.ai (leave empty)")
+    form.get_by_label("Base URL").fill(sandbox.url)
+    form.get_by_label("API key").fill(sandbox.api_key)
+    expect(form.get_by_label("API key")).to_have_attribute("type", "password")
+    form.get_by_label("Port").fill("0")
+    photograph("connection-form", 842)
+    form.get_by_role("button", name="Extra Fields", exact=True).click()
+    for label, default, help_text in (
+        ("Request timeout", "30", "Seconds for each phase of a request: connect, send, receive. Empty: 30."),
+        ("Requests per second", "20", "Of all tasks that wait deferred in one triggerer, together. Empty: 20."),
+        ("Connections", "8", "Open at a time, of all tasks that wait deferred in one triggerer. Empty: 8."),
+    ):
+        expect(form.get_by_label(label, exact=True)).to_have_value(default)
+        expect(form.get_by_text(help_text)).to_be_visible()
+    form.get_by_label("Request timeout").fill("15")
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_have_count(0)
+
+    stored = local_airflow.rest.connection("magichour_default")
+    assert (stored["conn_type"], stored["host"], stored["password"]) == ("magichour", sandbox.url, "***")
+    assert json.loads(stored["extra"]) == {"request_timeout": 15, "requests_per_second": 20, "max_connections": 8}
+
+    page.set_viewport_size({"width": 1200, "height": 500})
+    page.reload()
+    message = message_of_test(page, "magichour_default")
+    photograph("connection-test", 492)
+    expect(message).to_have_text(re.compile(r"Successful\s*Connected to Magic Hour: plan pro, \d+ credits$"))
+
+
+def test_failed_test_of_a_connection_says_what_is_wrong(
+    page: Page, local_airflow: LocalAirflow, sandbox: Sandbox
+) -> None:
+    local_airflow.rest.add_connection("old_key", "magichour", host=sandbox.url, password="mhk_revoked", port=0)
+    page.goto("/connections")
+    message = message_of_test(page, "old_key")
+    expect(message).to_contain_text("The API key of this connection is missing, wrong or revoked")
+
+
+# A run
+
+
+@pytest.fixture(scope="module")
+def dag(local_airflow: LocalAirflow, sandbox: Sandbox) -> None:
+    local_airflow.rest.add_connection("of_the_dag", "magichour", host=sandbox.url, password=sandbox.api_key)
+    (local_airflow.dag_folders[0] / "product_clips.py").write_text(DAG)
+    local_airflow.wait_for_dag(DAG_ID)
+
+
+@pytest.fixture
+def deferred(logged_in: object, dag: None, local_airflow: LocalAirflow) -> Iterator[tuple[str, str]]:
+    """Run the DAG until its sensor is deferred and a triggerer has it; gives the run's id and the project's."""
+    run_id = local_airflow.rest.trigger(DAG_ID)
+    local_airflow.wait_for_task(DAG_ID, run_id, "wait", "deferred", timeout=90)
+    task = f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/wait"
+    local_airflow.wait_for(lambda: local_airflow.rest.call("GET", task)["triggerer_job"], 60, "a triggerer has it")
+    yield run_id, local_airflow.rest.xcom(DAG_ID, run_id, "submit")
+    local_airflow.rest.set_run_state(DAG_ID, run_id, "failed")
+
+
+def open_sensor(page: Page, run_id: str) -> None:
+    page.goto(f"/dags/{DAG_ID}/runs/{run_id}/tasks/wait")
+
+
+def tab(page: Page, name: str) -> None:
+    page.get_by_role("link", name=name, exact=True).click()
+
+
+def test_link_of_a_deferred_task_opens_its_project(
+    page: Page, deferred: tuple[str, str], photograph: Callable[[str, int], None]
+) -> None:
+    run_id, project_id = deferred
+    open_sensor(page, run_id)
+    expect(page.get_by_text("Deferred", exact=True)).to_be_visible()
+    tab(page, "Details")
+    link = page.get_by_role("link", name="Magic Hour", exact=True)
+    expect(link).to_have_attribute("href", f"{LIBRARY}{project_id}")
+    photograph("deferred-task", 456)
+    with page.expect_popup() as opened:
+        link.click()
+    expect(opened.value).to_have_url(f"{LIBRARY}{project_id}")
+    opened.value.close()
+
+
+def test_finished_task_shows_its_result_and_its_log(
+    page: Page, deferred: tuple[str, str], local_airflow: LocalAirflow, sandbox: Sandbox
+) -> None:
+    run_id, project_id = deferred
+    sandbox.jobs.change(project_id, render_seconds=0)
+    local_airflow.wait_for_task(DAG_ID, run_id, "wait", "success", timeout=120)
+    open_sensor(page, run_id)
+    expect(page.get_by_text(re.compile(rf"Magic Hour project {project_id} is complete after \d+ s"))).to_be_visible()
+    seen = page.locator("body").inner_text()
+    assert "Signature=" not in seen
+    assert sandbox.api_key not in seen
+    tab(page, "Storage")
+    tab(page, "XCom")
+    page.get_by_role("button", name="Expand all extra JSON").click()
+    expect(row(page, "return_value")).to_contain_text(project_id)
+    expect(row(page, "return_value")).to_contain_text("complete")
+    expect(row(page, "download_urls")).to_contain_text(".mp4")
+
+
+# The README
+
+
+def test_readme_shows_every_picture_that_is_made_here() -> None:
+    readme = (IMAGES.parent.parent / "README.md").read_text()
+    shown = re.findall(r"!\[[^]]+\]\(docs/images/([\w-]+)\.png\)", readme)
+    assert sorted(shown) == ["connection-form", "connection-test", "deferred-task"]
+    assert sorted(shown) == sorted(picture.stem for picture in IMAGES.iterdir())
