@@ -357,7 +357,7 @@ def test_a_real_run_writes_the_key_and_signatures_nowhere_else(local_airflow: Lo
         signed = signatures(sandbox) | {IMAGE_SIGNATURE}
 
     if version("apache-airflow").startswith("3.0."):  # it masks nothing in rendered fields
-        rows = [(table, text.replace(IMAGE_SIGNATURE, "")) for table, text in rows]
+        rows = [(table, text if table == "xcom" else text.replace(IMAGE_SIGNATURE, "")) for table, text in rows]
     tables = {table for table, _ in rows}
     assert {"trigger", "xcom", "rendered_task_instance_fields", "asset_event", "log"} <= tables
     # Airflow encrypts connections when it is given a key for that; this one is not.
