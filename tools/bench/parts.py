@@ -14,7 +14,7 @@ from statistics import median
 
 from tools import import_cost
 from tools.bench.place import PYTHON
-from tools.bench.runs import LATENCY, RATE, Api, Figures, Lines, Plan, interval_of, most_connections
+from tools.bench.runs import LATENCY, RATE, Api, CollapsedError, Figures, Lines, Plan, interval_of, most_connections
 from tools.bench.schedules import KNOWN_SPREAD, SCHEDULES, TAIL, cost, learned, render_times
 from tools.bench.server import RETRY_AFTER
 from tools.bench.variants import VARIANTS
@@ -68,7 +68,11 @@ def waiting(api: Api, effort: Effort) -> list[Bound]:
         seen: dict[str, list[Figures]] = defaultdict(list)
         for turn in range(effort.rounds):
             for variant in VARIANTS if turn == 0 else INTERLEAVED[jobs]:
-                seen[variant].append(api.measure(Plan.steady(variant, jobs, effort.seconds)))
+                try:
+                    figures = api.measure(Plan.steady(variant, jobs, effort.seconds))
+                    seen[variant].append(figures)
+                except CollapsedError:
+                    said(f"{VARIANTS[variant][0]}, {jobs} jobs: fell so far behind that it was ended")
         table(jobs, seen)
         bounds += waiting_bounds(jobs, seen)
     return bounds

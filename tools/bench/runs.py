@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import tempfile
+import threading
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -64,6 +65,10 @@ def most_connections(rate: float) -> int:
 def own_connections(rate: float) -> int:
     """Return the ``max_connections`` to measure ours with: a third more than are under way at a time."""
     return max(8, round(4 / 3 * rate * LATENCY))
+
+
+PATIENCE = 120.0
+"""Seconds more than planned that a client process may take: one that cannot keep up has no figures."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +141,8 @@ class Api:
     def measure(self, plan: Plan) -> Figures:
         """Run one client process and return what it cost."""
         with self.client(plan) as process:
+            lines = Lines(self, process, plan)
             try:
-                lines = Lines(self, process, plan)
                 lines.until("start")
                 self.ask("reset", latency=LATENCY)
                 lines.until("begin")
@@ -146,6 +151,7 @@ class Api:
                 after = self.ask("stats")
             finally:
                 process.kill()
+                lines.close()
         polls = after["requests"] - before["requests"]
         if end["ended"] or not polls:
             raise SystemExit(f"{plan}: {polls} polls, {end['ended']} jobs ended by themselves: {end['why']}")
@@ -161,11 +167,18 @@ class Api:
         )
 
 
+class CollapsedError(Exception):
+    """A client fell so far behind that it was not waited for any longer."""
+
+
 class Lines:
-    """What a client process says."""
+    """What a client process says; it is ended when it takes much longer than planned."""
 
     def __init__(self, api: Api, process: subprocess.Popen[str], plan: Plan) -> None:
         self.api, self.process, self.plan = api, process, plan
+        self._killer = threading.Timer(plan.ramp + max(plan.settle, 0.0) + plan.seconds + PATIENCE, process.kill)
+        self._killer.daemon = True
+        self._killer.start()
 
     def until(self, event: str) -> dict[str, Any]:
         assert self.process.stdout is not None
@@ -173,8 +186,13 @@ class Lines:
             said = json.loads(line)
             if said["event"] == event:
                 return dict(said)
+        if self._killer.finished.is_set():
+            raise CollapsedError
         told = self.api.errors.read_text()[-2000:]
         raise SystemExit(f"{self.plan} ended before {event!r}:\n{told}")
+
+    def close(self) -> None:
+        self._killer.cancel()
 
 
 def environment(port: int, trusted: Path, extra: dict[str, Any]) -> dict[str, str]:
