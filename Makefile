@@ -1,7 +1,7 @@
 # Everything happens in .venv; nothing is installed elsewhere. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-crash test-matrix test-ui bench bench-media figures docs check format build constraints constraints-docs clean
+.PHONY: help setup demo test test-crash test-matrix test-ui test-docs bench bench-media figures docs check format build constraints constraints-docs clean
 
 BIN := .venv/bin
 CONSTRAINTS := constraints/airflow-3.3.txt
@@ -23,8 +23,11 @@ $(STAMP): pyproject.toml $(CONSTRAINTS) tools/setup.sh
 demo: $(STAMP) ## photos become clips in a real Airflow; KEEP=1 keeps its web UI up, YES=1 agrees to costs
 	@$(BIN)/python -m tools.demo $(if $(KEEP),--keep) $(if $(YES),--yes)
 
-test: $(STAMP) ## run all tests; ARGS="..." goes to pytest
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(STAMP) ## run the tests; ARGS="..." goes to pytest
+	@$(BIN)/python -m pytest --ignore tests/test_docs.py $(ARGS)
+
+test-docs: $(STAMP) ## run what the pages in docs/ show (two minutes)
+	@$(BIN)/python -m pytest tests/test_docs.py $(ARGS)
 
 test-crash: $(STAMP) ## paying once, proven by killing things (some 8 minutes, needs PostgreSQL); SHORT=1: the chief rows
 	@$(BIN)/python -m pytest tests_crash $(if $(SHORT),--short) $(ARGS)

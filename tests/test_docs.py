@@ -370,7 +370,9 @@ with DAG("product_clips", schedule=None):
 """
 
 
-def test_the_ways_out_of_an_unsure_submission_work_by_rest(local_airflow: LocalAirflow, sandbox: Sandbox) -> None:
+def test_the_ways_out_of_an_unsure_submission_work_by_rest(
+    local_airflow: LocalAirflow, sandbox: Sandbox, request: pytest.FixtureRequest
+) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     adopt, anew = [snippet for snippet in of("bash", snippets(DOCS / "paying-once.md")) if "curl" in snippet.text]
@@ -379,6 +381,7 @@ def test_the_ways_out_of_an_unsure_submission_work_by_rest(local_airflow: LocalA
     run_id = shown["RUN"]
     to = json.loads(sandbox.connection)
     rest.add_connection("magichour_default", "magichour", host=to["host"], password=to["password"])
+    request.addfinalizer(lambda: rest.delete_connection("magichour_default"))  # this Airflow is the session's
     (local_airflow.dag_folders[0] / "product_clips.py").write_text(TWO_PHOTOS)
     local_airflow.wait_for_dag(shown["DAG"])
     jobs = len(sandbox.jobs)

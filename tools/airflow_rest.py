@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 TERMINAL_RUN_STATES = frozenset({"success", "failed"})
-_BUSY_READS = 5
+_BUSY_TRIES = 5
 # What events of a task log carry beside their own words: the same in every line, or told otherwise.
 _LOG_CONTEXT = frozenset(
     "timestamp event level error_detail logger filename lineno "
@@ -71,12 +71,12 @@ class AirflowRest:
     def call(self, method: str, path: str, **arguments: Any) -> Any:
         """Send a request to `/api/v2` and return the JSON of the answer, None when it is empty.
 
-        A read that meets a busy SQLite database (500) is sent again a few times.
+        A read or a change that meets a busy SQLite database (500) is sent again a few times.
         """
         arguments["headers"] = self._authorization() | arguments.get("headers", {})
-        for attempt in range(_BUSY_READS):
+        for attempt in range(_BUSY_TRIES):
             answer = self._http.request(method, f"/api/v2{path}", **arguments)
-            if answer.status_code < 500 or method != "GET":
+            if answer.status_code < 500 or method not in ("GET", "PATCH"):
                 break
             time.sleep(0.2 * (attempt + 1))
         if answer.is_error:
