@@ -7,6 +7,8 @@ BIN := .venv/bin
 CONSTRAINTS := constraints/airflow-3.3.txt
 STAMP := .venv/complete
 UI_STAMP := .venv/complete-ui
+# Groups of tests (tests/conftest.py) in two processes, in the order in which they are collected.
+SIDE_BY_SIDE := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 # Bytecode written once saves seconds at every start of Airflow.
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
@@ -23,8 +25,8 @@ $(STAMP): pyproject.toml $(CONSTRAINTS) tools/setup.sh
 demo: $(STAMP) ## photos become clips in a real Airflow; KEEP=1 keeps its web UI up, YES=1 agrees to costs
 	@$(BIN)/python -m tools.demo $(if $(KEEP),--keep) $(if $(YES),--yes)
 
-test: $(STAMP) ## run the tests; ARGS="..." goes to pytest
-	@$(BIN)/python -m pytest --ignore tests/test_docs.py $(ARGS)
+test: $(STAMP) ## run the tests, in two processes; ARGS="..." goes to pytest ("-n 0": in one)
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) --ignore tests/test_docs.py $(ARGS)
 
 test-docs: $(STAMP) ## run what the pages in docs/ show (two minutes)
 	@$(BIN)/python -m pytest tests/test_docs.py $(ARGS)
@@ -33,7 +35,7 @@ test-crash: $(STAMP) ## paying once, proven by killing things (some 8 minutes, n
 	@$(BIN)/python -m pytest tests_crash $(if $(SHORT),--short) $(ARGS)
 
 test-matrix: $(STAMP) ## all tests on Airflow 3.0 to 3.3, two Pythons each; AIRFLOW=3.0 PY=3.12: that one only
-	@$(BIN)/python -m tools.test_matrix $(if $(AIRFLOW),--airflow $(AIRFLOW)) $(if $(PY),--python $(PY)) -- $(ARGS)
+	@$(BIN)/python -m tools.test_matrix $(if $(AIRFLOW),--airflow $(AIRFLOW)) $(if $(PY),--python $(PY)) -- $(SIDE_BY_SIDE) $(ARGS)
 
 test-ui: $(UI_STAMP) ## Airflow's web UI, driven in Debian's Chromium; SCREENSHOTS=1 writes the README's pictures anew
 	@$(BIN)/python -m pytest tests_ui $(if $(SCREENSHOTS),--screenshots) $(ARGS)

@@ -69,7 +69,7 @@ class MagicHourUnsureSubmissionError(MagicHourError, AirflowFailException):
 
 
 class MagicHourProjectFailedError(MagicHourError):
-    """The project ended as ``error`` or ``canceled``; Magic Hour refunds its credits.
+    """The project ended as ``error`` or ``canceled``; Magic Hour refunds its credits (SDK 0.90.0).
 
     :param message: what happened, to which project, and what to do next.
     :param code: the API's error code, ``canceled`` for a canceled project.

@@ -46,7 +46,8 @@ class MagicHourHook(BaseHook):
 
     The connection's type is ``magichour``: ``password`` is the API key, ``host`` the base URL (empty: the real API).
     Extras: ``request_timeout`` (seconds, 30), ``max_connections`` (8) and ``requests_per_second`` (20) of what
-    waits in one triggerer process.
+    waits in one triggerer process. Each call raises MagicHourInvalidRequestError, with nothing sent, where the
+    connection, an id or a kind cannot be used.
 
     :param magichour_conn_id: id of the connection.
     """
@@ -103,7 +104,7 @@ class MagicHourHook(BaseHook):
 
         Repeated in place for at most 120 s, and only where it is sure that nothing was made.
 
-        :param request: what to make.
+        :param request: what to make; see :func:`~airflow_provider_magichour.api.requests.image_to_video_request`.
         :param before_attempt: called before each attempt; what it raises ends the call, with nothing sent.
         :raises MagicHourRejectedError: refused for good.
         :raises MagicHourUnsureSubmissionError: sent, and its answer is not known.
@@ -123,7 +124,9 @@ class MagicHourHook(BaseHook):
         return self._send(calls.get_project(project_id, kind), patience=patience)
 
     def delete_project(self, project_id: str, kind: Kind = "video") -> None:
-        """Delete a project's result for good. This is no cancel: credits stay spent.
+        """Delete a project's result for good.
+
+        This is no cancel: what it does to a project that still renders, and to its credits, is not documented.
 
         :param project_id: id that the submit returned.
         :param kind: ``video``, ``image`` or ``audio``.
@@ -164,13 +167,17 @@ class MagicHourHook(BaseHook):
         size: int | None = None,
         extension: str | None = None,
     ) -> UploadUrl:
-        """Upload an image, streamed; Magic Hour keeps it for 7 days.
+        """Upload an image, streamed; costs nothing.
+
+        Magic Hour keeps it for 7 days (inputs and outputs page, 2026-08-22).
 
         :param content: local path, or what opens the image as a binary stream (then with ``size`` and ``extension``).
         :param size: bytes.
         :param extension: such as ``png``.
         :return: its ``file_path`` goes into a request.
         :raises MagicHourApiError: when the API, or the way to it, failed.
+        :raises MagicHourInvalidRequestError: when ``size`` or ``extension`` is not known.
+        :raises OSError: when the path cannot be read.
         """
         if isinstance(content, Path | str):
             path = Path(content)
@@ -185,7 +192,10 @@ class MagicHourHook(BaseHook):
             return client.upload(opener, size=size, extension=extension)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask for the account, once and at no cost, and say plan and credits or what is wrong."""
+        """Ask for the account, once and at no cost.
+
+        :return: whether it works, and plan and credits or what is wrong; no error of this provider is raised.
+        """
         try:
             account = self.get_account()
         except MagicHourError as error:

@@ -30,7 +30,8 @@ class MagicHourImageToVideoOperator(ProjectWait):
     task state store, so that a retry, a crash or a clear finds the project instead of paying for another. Returns
     the project id, or with ``wait_for_completion`` the finished project as a dict; pushes ``project_id`` and
     ``credits_charged`` as soon as the API has answered. Killing the task leaves the project running and paid: the
-    API has no cancel.
+    API has no cancel. Leaves behind: the record ``magichour_submission`` in the task state store, which never expires,
+    and uploads, which Magic Hour keeps for 7 days (inputs and outputs page, 2026-08-22).
 
     None means "not sent". Numbers and booleans may be texts, as templates render them.
 
@@ -48,8 +49,8 @@ class MagicHourImageToVideoOperator(ProjectWait):
     :param extra_body: further fields of the API, merged deeply; may not contradict the others. (templated)
     :param wait_for_completion: wait until the clip is finished.
     :param deferrable: wait in the triggerer, without a worker.
-    :param poll_interval: seconds between looks; by default none before 0.3 of the usual render time, then 5.
-        (templated)
+    :param poll_interval: seconds between looks, from 1 up; by default none before 0.3 of the usual render time, then
+        5, or deferred 1 to 30 as the triggerer has learned from 20 alike. (templated)
     :param timeout: seconds (or ``timedelta``) that a try waits. (templated)
     :param durable: remember the submission; False submits at each try.
     :param on_unsure_submission: when it is not known whether a project was made: ``fail``, or ``resubmit``, which
@@ -59,10 +60,13 @@ class MagicHourImageToVideoOperator(ProjectWait):
     :param check_balance: ask for the account's credits before submitting; too few fail the try, and a retry looks
         again.
     :param validate_request: refuse what the AI model is known not to do.
-    :raises MagicHourInvalidRequestError: before anything is sent.
-    :raises MagicHourRejectedError: the API refused the request.
-    :raises MagicHourUnsureSubmissionError: a project may exist; the message says what to do.
+    :raises MagicHourInvalidRequestError: before anything is sent; not retried.
+    :raises MagicHourStorageError: the image cannot be read.
+    :raises MagicHourRejectedError: the API refused the request; not retried.
+    :raises MagicHourApiError: the API, or the way to it, failed.
+    :raises MagicHourUnsureSubmissionError: a project may exist; the message says what to do; not retried.
     :raises MagicHourProjectFailedError: it was waited for and ended as error or canceled.
+    :raises MagicHourProjectRejectedError: the same, in a way that another try cannot heal; not retried.
     :raises MagicHourTimeoutError: it was waited for in vain; a retry waits for the same project.
     """
 
@@ -274,7 +278,7 @@ class MagicHourImageToVideoOperator(ProjectWait):
 
 
 class MagicHourDownloadOperator(BaseOperator):
-    """Fetch the results of a finished project into the user's own storage.
+    """Fetch the results of a finished project into the user's own storage; costs nothing.
 
     Streamed; nothing partial is ever visible under a final name. In a folder a result is named after the project id,
     and one that is there in full is not fetched again; a file named otherwise is left as it is when it holds the same
@@ -289,8 +293,9 @@ class MagicHourDownloadOperator(BaseOperator):
     :param conn_id: id of the connection of that storage. (templated)
     :param magichour_conn_id: id of the Magic Hour connection. (templated)
     :param overwrite: write over a file that is there.
+    :raises MagicHourInvalidRequestError: when an argument or the connection cannot be used; not retried.
     :raises MagicHourStorageError: when the storage cannot be written; the project is still there to fetch later.
-    :raises MagicHourApiError: when the project is not complete, or the API failed.
+    :raises MagicHourApiError: when the project is not complete, or the API, or the way to it, failed.
     """
 
     template_fields: Sequence[str] = ("project_id", "kind", "destination", "conn_id", "magichour_conn_id")

@@ -35,18 +35,22 @@ class MagicHourProjectSensor(ProjectWait, BaseSensorOperator):
     """Wait until a project is finished; costs nothing.
 
     Returns the project as a dict, the same in every mode; pushes ``download_urls``. The URLs are signed and live for
-    24 hours: give the id to :class:`MagicHourDownloadOperator`, which asks for new ones.
+    24 hours (inputs and outputs page, 2026-08-22): give the id to :class:`MagicHourDownloadOperator`, which asks for
+    new ones.
 
     :param project_id: the id, or what a waiting task returned. (templated)
     :param kind: ``video``, ``image`` or ``audio``. (templated)
     :param magichour_conn_id: id of the connection. (templated)
     :param deferrable: wait in the triggerer, without a worker.
     :param poke_interval: seconds (or ``timedelta``) between looks. By default 5, or 60 with ``mode="reschedule"``;
-        deferred none before 0.3 of the usual render time, then 5.
+        deferred none before 0.3 of the usual render time, then 5, or 1 to 30 as the triggerer has learned from 20
+        alike.
     :param mode: ``poke`` or ``reschedule``, as in every sensor.
+    :raises MagicHourInvalidRequestError: an argument or the connection cannot be used; not retried.
     :raises MagicHourProjectRejectedError: the project ended as error or canceled; not retried.
     :raises AirflowSensorTimeout: it was not finished after ``timeout``; the project goes on.
     :raises MagicHourApiError: the API does not know the project, or refuses the key for good.
+    :raises AirflowSkipException: instead of all these, with ``soft_fail`` or ``never_fail``.
     """
 
     template_fields: Sequence[str] = ("project_id", "kind", "magichour_conn_id")

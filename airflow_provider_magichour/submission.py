@@ -255,22 +255,31 @@ def _cost(credits: int | None) -> str:
     return "an unknown number of credits" if credits is None else f"{credits} credits"
 
 
-def unsure_message(record: Record | Unreadable | None, why: str) -> str:
-    """Say what is not known, and both ways out; in short lines, as Airflow's log page does not wrap them."""
+def unsure_message(record: Record | Unreadable | None, why: str, *, resubmits: bool = False) -> str:
+    """Say what is not known, and both ways out; in short lines, as Airflow's log page does not wrap them.
+
+    :param record: what the state store holds.
+    :param why: what became of the answer.
+    :param resubmits: whether the next try submits anew by itself.
+    """
     known = record if isinstance(record, Record) else Record()
-    lines = [
+    facts = [
         "It is not known whether Magic Hour made a project.",
         f"A create was sent at {known.intent_at or 'an unknown time'} and {why}.",
-        "Nothing more was sent, so nothing is paid twice.",
         f"Name: {known.name}" if known.name else "",
         f"Request: {json.dumps(known.request, ensure_ascii=False)}" if known.request else "",
+    ]
+    ways_out = [
+        "Nothing more was sent, so nothing is paid twice.",
         f"Look for {'that name' if known.name else 'a clip of this task'} at https://magichour.ai/my-library.",
         '- It is there: adopt it. Put {"project_id": "<its id>"} into the key',
         f"  {KEY} of this task (tab Storage, or REST) and clear the task.",
         "- It is not: delete that key and clear the task. It submits anew.",
         "With on_unsure_submission='resubmit' it submits anew by itself, and may pay twice.",
     ]
-    return "\n".join(line for line in lines if line)
+    if resubmits:
+        ways_out = ["The next try submits anew, as on_unsure_submission='resubmit' says, and may pay twice."]
+    return "\n".join(line for line in [*facts, *ways_out] if line)
 
 
 def fingerprint(request: Mapping[str, Any], *, files: Mapping[str, str], conn_id: str, host: str) -> str:

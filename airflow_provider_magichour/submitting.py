@@ -194,10 +194,10 @@ class Submission:
         try:
             return self.hook.create_image_to_video(request, before_attempt=note_intent), intended
         except MagicHourUnsureSubmissionError as error:
-            message = unsure_message(intended, f"its answer was lost: {error}")
+            why = f"its answer was lost: {error}"
             if self.on_unsure == "resubmit":
-                raise MagicHourApiError(f"{message} The next try submits anew.") from None
-            raise MagicHourUnsureSubmissionError(message) from None
+                raise MagicHourApiError(unsure_message(intended, why, resubmits=True)) from None
+            raise MagicHourUnsureSubmissionError(unsure_message(intended, why)) from None
         except MagicHourError:
             self.journal.try_write(
                 record.without_submission(),

@@ -21,8 +21,8 @@ CLIPS = AssetAlias("magichour_clips")
     schedule=None,
     default_args={"retries": 2, "retry_delay": timedelta(seconds=10)},
     params={
-        "photos": Param("s3://aws_default@photos/new/", type="string"),
-        "clips": Param("s3://aws_default@clips/", type="string"),
+        "photos": Param("s3://aws_default@photos/new/", type="string", pattern="/$"),
+        "clips": Param("s3://aws_default@clips/", type="string", pattern="/$"),
     },
     tags=["magichour"],
 )

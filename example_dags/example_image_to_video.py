@@ -24,7 +24,10 @@ PHOTOS = Path(__file__).parent / "photos"
     schedule=None,
     # Before Airflow 3.3 there is no retry policy, and it is ignored here.
     default_args={"retries": 2, "retry_delay": timedelta(seconds=10), "retry_policy": magichour_retry_policy()},
-    params={"photos": Param(str(PHOTOS), type="string"), "clips": Param("clips/", type="string")},
+    params={
+        "photos": Param(str(PHOTOS), type="string"),
+        "clips": Param("/tmp/clips/", type="string", pattern="/$", description="a folder: it ends in /"),
+    },
     tags=["magichour"],
 )
 def example_image_to_video():
@@ -50,10 +53,10 @@ def example_image_to_video():
 
     MagicHourDownloadOperator.partial(
         task_id="download",
-        destination="{{ params.clips }}/",
+        destination="{{ params.clips }}",
     ).expand(project_id=wait.output)
 
-    @task
+    @task(trigger_rule="all_done")  # those that failed are refunded
     def cost(clips: Iterable[dict[str, Any]]) -> int:
         return sum(clip["credits_charged"] or 0 for clip in clips)
 

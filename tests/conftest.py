@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import dataclasses
 import importlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -18,8 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-# Airflow reads it at import; a test run must not touch the home of whoever runs it.
-os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="magichour-tests-"))
+# Airflow reads it at import; a test run must not touch the home of whoever runs it. One for each process of it.
+if "AIRFLOW_HOME" not in os.environ or "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="magichour-tests-")
+    atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
 if TYPE_CHECKING:
     from airflow_provider_magichour.sandbox import Sandbox
@@ -37,6 +41,21 @@ WITH_CLOCKS = (
     "storage",
 )
 MOST_SLEEPS = 5_000
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say what stays in one process, where there are several (pytest-xdist), and begin with what waits most.
+
+    A file stays together, as its tests may share what is expensive; so do all that share the one real Airflow.
+    """
+
+    def fixtures(item: pytest.Item) -> set[str]:
+        return set(getattr(item, "fixturenames", ()))
+
+    for item in items:
+        shared = "a real Airflow" if "local_airflow" in fixtures(item) else item.path.name
+        item.add_marker(pytest.mark.xdist_group(shared))
+    items.sort(key=lambda item: fixtures(item).isdisjoint({"local_airflow", "airflow"}))
 
 
 @pytest.fixture(scope="session")

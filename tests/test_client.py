@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from airflow_provider_magichour.api import calls
-from airflow_provider_magichour.api.client import AsyncMagicHourClient, ClientSettings, MagicHourClient
+from airflow_provider_magichour.api.client import USER_AGENT, AsyncMagicHourClient, ClientSettings, MagicHourClient
 from airflow_provider_magichour.api.requests import image_to_video_request
 from airflow_provider_magichour.exceptions import (
     MagicHourApiError,
@@ -234,6 +234,14 @@ def test_create_never_uses_a_connection_that_was_used_before(
     assert sandbox.requests.to("account")[1].reused
 
 
+def test_every_request_names_the_provider_and_its_version(
+    send: Both, sandbox: Any, settings: ClientSettings, photo: Path
+) -> None:
+    send(settings, ACCOUNT, CREATE, photo)
+    assert [request.route for request in sandbox.requests] == ["account", "create", "upload-urls", "upload"]
+    assert {request.headers["user-agent"] for request in sandbox.requests} == {USER_AGENT}
+
+
 # The key goes to the API alone
 
 
@@ -279,6 +287,7 @@ def test_download_follows_redirects_without_the_key(sandbox: Any, settings: Clie
         for server in (first, elsewhere):
             assert "authorization" not in server.heads[0].lower()
             assert "Range: bytes=2-" in server.heads[0]
+            assert f"User-Agent: {USER_AGENT}" in server.heads[0]
 
 
 def test_redirect_of_a_read_is_not_followed(send: Both, clock: Any) -> None:

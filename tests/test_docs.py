@@ -379,8 +379,7 @@ def test_the_ways_out_of_an_unsure_submission_work_by_rest(
     rest = local_airflow.rest
     shown = exported(adopt.commands[0])
     run_id = shown["RUN"]
-    to = json.loads(sandbox.connection)
-    rest.add_connection("magichour_default", "magichour", host=to["host"], password=to["password"])
+    rest.add_connection("magichour_default", "magichour", host=sandbox.url, password=sandbox.api_key)
     request.addfinalizer(lambda: rest.delete_connection("magichour_default"))  # this Airflow is the session's
     (local_airflow.dag_folders[0] / "product_clips.py").write_text(TWO_PHOTOS)
     local_airflow.wait_for_dag(shown["DAG"])

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tools.airflow_settings import migrated_database
 
 FOLDER = Path(__file__).parent.parent / "example_dags"
 PHOTOS = FOLDER / "photos"
@@ -25,12 +28,15 @@ except ImportError:
 dag = DagBag(sys.argv[1]).dags["example_image_to_video"]
 run = dag.test(run_conf={"photos": sys.argv[2], "clips": sys.argv[3]})
 print("state:", run.state)
+print("cost:", run.get_task_instance("cost").xcom_pull("cost"))
 """
 
 
 @pytest.fixture
 def airflow(sandbox: Any, tmp_path: Path) -> dict[str, str]:
     """The environment of an Airflow with an empty database, whose connection leads to the sandbox."""
+    (tmp_path / "airflow").mkdir()
+    shutil.copyfile(migrated_database(), tmp_path / "airflow" / "airflow.db")
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")},
         "AIRFLOW_HOME": str(tmp_path / "airflow"),
@@ -53,9 +59,9 @@ def test_photos_become_clips(sandbox: Any, airflow: dict[str, str], tmp_path: Pa
     unfinished = {"status": "rendering", "downloads": [], "download": None}
     sandbox.faults.add("get", patch=unfinished)
     clips = tmp_path / "clips"
-    python(airflow, "-m", "airflow", "db", "migrate")
-    said = python(airflow, "-c", RUN, str(FOLDER), str(PHOTOS), str(clips))
+    said = python(airflow, "-c", RUN, str(FOLDER), str(PHOTOS), f"{clips}/")
     assert "state: success" in said
+    assert "cost: 720" in said
     submitted = sandbox.requests.to("create")
     assert len(submitted) == len(list(PHOTOS.glob("*.jpg"))) == 3
     assert sorted(path.name for path in clips.iterdir()) == sorted(f"{request.job}.mp4" for request in submitted)
@@ -68,3 +74,14 @@ def test_photos_become_clips(sandbox: Any, airflow: dict[str, str], tmp_path: Pa
     # In dag.test() Airflow 3.0 itself writes what it is told to mask, the password of each connection too.
     lines = [line for line in said.splitlines() if "MaskSecret(" not in line]
     assert json.loads(sandbox.connection)["password"] not in "\n".join(lines)
+
+
+def test_a_photo_that_fails_leaves_the_others_their_clips_and_their_sum(
+    sandbox: Any, airflow: dict[str, str], tmp_path: Path
+) -> None:
+    sandbox.faults.add("create", job={"outcome": "error", "code": "no_source_face", "render_seconds": 0})
+    said = python(airflow, "-c", RUN, str(FOLDER), str(PHOTOS), f"{tmp_path}/clips/")
+    assert "state: failed" in said
+    assert "cost: 480" in said
+    assert len(sandbox.requests.to("create")) == 3
+    assert len(list((tmp_path / "clips").iterdir())) == 2

@@ -68,6 +68,31 @@ def test_no_more_than_the_places_are_under_way():
     assert run_simulated(run()) == 8
 
 
+def test_other_numbers_hold_from_the_next_request_on():
+    async def run() -> tuple[list[float], int]:
+        gate, departures, under_way, most = Gate(1, 1), [], 0, 0
+
+        async def slow() -> None:
+            nonlocal under_way, most
+            async with gate:
+                departures.append(asyncio.get_running_loop().time())
+                under_way += 1
+                most = max(most, under_way)
+                await asyncio.sleep(10)
+                under_way -= 1
+
+        tasks = [asyncio.create_task(slow()) for _ in range(40)]
+        await asyncio.sleep(15)
+        gate.allow(4, 12)
+        await asyncio.gather(*tasks)
+        return [moment - departures[0] for moment in departures], most
+
+    departures, most = run_simulated(run())
+    assert sum(moment < 15 for moment in departures) == 2, "one at a time, ten seconds each"
+    assert sum(15 <= moment < 18.5 for moment in departures) == 11, "those that waited go on at once, at the new rate"
+    assert most == 12
+
+
 def test_an_api_that_answers_again_after_a_stall_meets_no_burst():
     async def run() -> list[float]:
         gate, departures = Gate(20, 8), []

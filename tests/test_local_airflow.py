@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import textwrap
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 import pytest
 
+from tools.airflow_guard import processes_of
 from tools.airflow_processes import port_is_open
 from tools.local_airflow import LocalAirflow, LocalAirflowError
 
 pytest_plugins = ["tests.airflow_fixture"]
+
+T = TypeVar("T")
+ROOT = Path(__file__).parent.parent
+PATIENCE = 90.0
 
 DAG = textwrap.dedent(
     """
@@ -55,6 +67,37 @@ def test_plain_and_deferred_tasks_run_and_nothing_stays_behind(tmp_path: Path) -
     assert not [process for process in processes if is_alive(process)]
     assert not port_is_open(airflow.port)
     assert not home.exists()
+
+
+# With signals as a terminal's shell leaves them, whatever this test run was started with.
+RUN = """
+import signal, sys
+from pathlib import Path
+from tools.local_airflow import LocalAirflow
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+with LocalAirflow(Path(sys.argv[1])):
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("ending", [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_outlives_a_run_that_is_ended_from_outside(tmp_path: Path, ending: signal.Signals) -> None:
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-c", RUN, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE) as run:
+        (home,) = eventually(lambda: list(tmp_path.glob("airflow-local-*")))
+        assert eventually(lambda: len(processes_of(home)) >= 4)
+        run.send_signal(ending)
+        run.wait(PATIENCE)
+    assert eventually(lambda: not processes_of(home) and not home.exists())
+
+
+def eventually(condition: Callable[[], T]) -> T:
+    """Return what the condition is once it is true, or in the end."""
+    end = time.monotonic() + PATIENCE
+    while not (result := condition()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return result
 
 
 def test_dag_file_that_cannot_be_imported_is_named_and_hinders_no_other(local_airflow: LocalAirflow) -> None:

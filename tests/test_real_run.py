@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -54,10 +53,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="module")
 def airflow(local_airflow: LocalAirflow, sandbox: Sandbox) -> LocalAirflow:
-    connection = json.loads(sandbox.connection)
-    local_airflow.rest.add_connection(
-        "magichour_default", "magichour", host=connection["host"], password=connection["password"]
-    )
+    local_airflow.rest.add_connection("magichour_default", "magichour", host=sandbox.url, password=sandbox.api_key)
     return local_airflow
 
 
@@ -81,7 +77,7 @@ def returned(airflow: LocalAirflow, run_id: str, task_id: str) -> dict[str, Any]
 def test_the_example_dag_turns_photos_into_clips(airflow: LocalAirflow, tmp_path: Path) -> None:
     folder = airflow.dag_folders[0]
     shutil.copy(EXAMPLES / "example_image_to_video.py", folder)
-    conf = {"photos": str(EXAMPLES / "photos"), "clips": str(tmp_path)}
+    conf = {"photos": str(EXAMPLES / "photos"), "clips": f"{tmp_path}/"}
     airflow.wait_for_dag("example_image_to_video")
     run_id = airflow.rest.trigger("example_image_to_video", conf)
     assert airflow.wait_for_run("example_image_to_video", run_id, 180) == "success"

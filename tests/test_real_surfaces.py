@@ -73,8 +73,7 @@ def airflow(local_airflow: LocalAirflow, sandbox: Sandbox) -> LocalAirflow:
 
 
 def add(airflow: LocalAirflow, sandbox: Sandbox, conn_id: str, **fields: Any) -> None:
-    stored = json.loads(sandbox.connection)
-    airflow.rest.add_connection(conn_id, "magichour", host=stored["host"], password=stored["password"], **fields)
+    airflow.rest.add_connection(conn_id, "magichour", host=sandbox.url, password=sandbox.api_key, **fields)
 
 
 # The connection's test

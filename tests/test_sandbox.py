@@ -741,7 +741,7 @@ def test_another_process_can_replace_the_key_and_change_a_job(sandbox: Sandbox, 
     job = create(api)
     api.patch(f"/_sandbox/jobs/{job}", json={"outcome": "canceled", "render_seconds": 0}).raise_for_status()
     assert sandbox.jobs[job].status == "canceled"
-    api.put("/_sandbox/key", json={"key": "mhk_other"}).raise_for_status()
+    api.put("/_sandbox/settings", json={"api_key": "mhk_other"}).raise_for_status()
     assert (sandbox.api_key, api.get("/v1/account").status_code) == ("mhk_other", 401)
 
 
@@ -788,7 +788,7 @@ def test_taken_port_is_an_error(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_command_prints_the_connection_and_ends_on_a_signal(number: signal.Signals) -> None:
-    arguments = ["--port", "0", "--key", "mhk_mine", "--render-seconds", "0"]
+    arguments = ["--port", "0", "--key", "mhk_mine", "--render-seconds", "0", "--credits", "7"]
     command = [sys.executable, "-m", "airflow_provider_magichour.sandbox.cli", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -799,6 +799,7 @@ def test_command_prints_the_connection_and_ends_on_a_signal(number: signal.Signa
         answer = web.get(f"{url}/v1/account", headers={"Authorization": "Bearer mhk_mine"})
         process.send_signal(number)
         assert (answer.status_code, process.wait(PATIENCE)) == (200, 0)
+        assert answer.json()["credits"] == 7
 
 
 def test_command_says_which_port_is_taken(sandbox: Sandbox) -> None:

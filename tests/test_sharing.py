@@ -87,6 +87,32 @@ def test_a_changed_connection_reaches_those_that_wait_within_a_minute(clock: Any
     asyncio.run(run())
 
 
+def test_a_changed_rate_and_number_of_connections_reach_those_that_wait_too():
+    narrow = ClientSettings("mhk_x", requests_per_second=1, max_connections=1)
+    wide = ClientSettings("mhk_x", requests_per_second=8, max_connections=4)
+
+    async def run() -> tuple[float, float]:
+        loop, connections = asyncio.get_running_loop(), Connections(narrow, wide)
+        shared = SharedClient.join("c")
+
+        async def request() -> None:
+            async with (await shared.current(connections.resolve)).gate:
+                await asyncio.sleep(0.4)
+
+        async def seconds_for_twenty() -> float:
+            began = loop.time()
+            await asyncio.gather(*(request() for _ in range(20)))
+            return loop.time() - began
+
+        slow = await seconds_for_twenty()
+        await asyncio.sleep(RESOLVED_FOR)
+        return slow, await seconds_for_twenty()
+
+    slow, quick = run_simulated(run())
+    assert slow == pytest.approx(20, abs=1.5)
+    assert quick == pytest.approx(20 / 8, abs=0.5)
+
+
 def test_a_connection_that_cannot_be_had_again_serves_on_and_is_tried_later(clock: Any):
     async def run() -> None:
         connections = Connections(FIRST, RuntimeError("the secrets back end is down"), SECOND)

@@ -220,12 +220,6 @@ class AirflowRest:
         path = f"{_run(dag_id, run_id)}/taskInstances/{task_id}/xcomEntries/{key}"
         return self.call("GET", path, params={"map_index": map_index, "deserialize": True})["value"]
 
-    def xcom_keys(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1) -> list[str]:
-        """The keys of a task instance's XCom entries."""
-        path = f"{_run(dag_id, run_id)}/taskInstances/{task_id}/xcomEntries"
-        entries = self.call("GET", path, params={"map_index": map_index, "limit": 100})["xcom_entries"]
-        return [entry["key"] for entry in entries]
-
     def state_store(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1) -> dict[str, Any]:
         """All entries of a task instance's state store by key (Airflow 3.3)."""
         path = f"{_run(dag_id, run_id)}/taskInstances/{task_id}/state-store"

@@ -3,27 +3,52 @@
 from __future__ import annotations
 
 import ast
+import io
+import tokenize
+from collections import Counter
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "airflow_provider_magichour"
 LONGEST = 40
 
 
-def code_lines(tree: ast.Module) -> set[int]:
-    """Return the numbers of the lines that hold code."""
-    lines: set[int] = set()
+def code_lines(source: str) -> dict[int, str]:
+    """Return the number of each line that holds code, and what it is there for."""
+    tree = ast.parse(source)
+    kinds: dict[int, str] = {}
     for node in ast.walk(tree):
-        if isinstance(node, ast.expr | ast.stmt | ast.arg | ast.keyword | ast.alias | ast.excepthandler):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                lines.add(node.lineno)
-            elif not _is_docstring(node):
-                lines.update((node.lineno, node.end_lineno or node.lineno))
-    return lines
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            _note(kinds, node, "imports")
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            kinds.update(dict.fromkeys(range(first, max(node.lineno + 1, node.body[0].lineno)), "signatures"))
+        elif isinstance(node, ast.Raise):
+            _note(kinds, node, "errors and their messages")
+    for node in tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            _note(kinds, node, "constants and tables")
+    return {line: kinds.get(line, "all else") for line in _lines_with_code(source) - _docstrings(tree)}
 
 
-def _is_docstring(node: ast.AST) -> bool:
-    value = node.value if isinstance(node, ast.Expr) else node
-    return isinstance(value, ast.Constant) and isinstance(value.value, str) and value.col_offset % 4 == 0
+def _note(kinds: dict[int, str], node: ast.stmt, kind: str) -> None:
+    for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
+        kinds.setdefault(line, kind)
+
+
+def _lines_with_code(source: str) -> set[int]:
+    layout = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return {line for each in tokens if each.type not in layout for line in range(each.start[0], each.end[0] + 1)}
+
+
+def _docstrings(tree: ast.Module) -> set[int]:
+    """Return the lines of strings that stand alone: docstrings, also those of constants."""
+    return {
+        line
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
 
 
 def functions(tree: ast.Module, path: Path) -> list[tuple[int, str]]:
@@ -41,15 +66,22 @@ def functions(tree: ast.Module, path: Path) -> list[tuple[int, str]]:
 
 def main() -> None:
     """Print the figures."""
-    total, longest = {"package": 0, "sandbox": 0}, []
+    total, longest = Counter[str](), []
+    kinds = Counter[str]()
     for path in sorted(PACKAGE.rglob("*.py")):
-        tree = ast.parse(path.read_text())
-        part = "sandbox" if "sandbox" in path.parts else "package"
-        size = len(code_lines(tree))
-        total[part] += size
-        longest += functions(tree, path)
-        print(f"{size:5}  {path.relative_to(PACKAGE)}")
-    print(f"\n{total['package']:5}  package without the sandbox\n{total['sandbox']:5}  sandbox\n\nlongest functions:")
+        source = path.read_text()
+        lines = code_lines(source)
+        longest += functions(ast.parse(source), path)
+        if "sandbox" in path.parts:
+            total["sandbox"] += len(lines)
+        else:
+            total["package"] += len(lines)
+            kinds.update(lines.values())
+        print(f"{len(lines):5}  {path.relative_to(PACKAGE)}")
+    print(f"\n{total['package']:5}  package without the sandbox, of which")
+    for kind, count in kinds.most_common():
+        print(f"{count:9}  {kind}")
+    print(f"{total['sandbox']:5}  sandbox\n\nlongest functions:")
     for length, name in sorted(longest, reverse=True)[:8]:
         print(f"{length:5}  {name}{'  (over 40)' if length > LONGEST else ''}")
 

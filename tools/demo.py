@@ -104,7 +104,7 @@ def _run(service: MagicHour, view: DemoView, *, keep: bool) -> int:
     airflow = LocalAirflow(DAGS, env={"AIRFLOW_CONN_MAGICHOUR_DEFAULT": service.connection})
     with airflow:
         airflow.wait_for_dag(DAG_ID)
-        run_id = airflow.rest.trigger(DAG_ID, {"photos": str(PHOTOS), "clips": str(OUTPUT)})
+        run_id = airflow.rest.trigger(DAG_ID, {"photos": str(PHOTOS), "clips": f"{OUTPUT}/"})
         view.say(f"Airflow is up at {airflow.url}; DAG {DAG_ID} runs, {len(photos)} photos")
         state = _watch(airflow, run_id, view, service.timeout)
         if state == "success":

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self, TypeVar
 
+from tools.airflow_guard import Guard
 from tools.airflow_processes import (
     Component,
     ProcessInfo,
@@ -37,15 +38,15 @@ class LocalAirflowError(RuntimeError):
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM arrived. A KeyboardInterrupt, so that it ends a pytest session as Ctrl-C does."""
+    """SIGTERM or SIGHUP arrived. A KeyboardInterrupt, so that it ends a pytest session as Ctrl-C does."""
 
 
 class LocalAirflow:
     """Airflow's four components as separate processes on loopback, with LocalExecutor.
 
-    Use it as a context manager. On leaving it, also through an exception, Ctrl-C or SIGTERM, no process, port
-    or folder of it is left (`home` stays when it was given). Everything of it lives in `home`: database, task
-    logs (`logs/`), the output of each component (`<component>.log`), temporary files.
+    Use it as a context manager. On leaving it, also through an exception, Ctrl-C, SIGTERM, SIGKILL or a terminal that
+    closes, no process, port or folder of it is left (`home` stays when it was given). Everything of it lives in `home`:
+    database, task logs (`logs/`), the output of each component (`<component>.log`), temporary files.
 
     :param dag_folders: folders with DAG files; a new file in one of them is found within seconds.
     :param home: the folder to live in, kept at the end; None for a temporary one, removed at the end.
@@ -84,7 +85,8 @@ class LocalAirflow:
         self._components: dict[str, Component] = {}
         self._home: Path | None = None
         self._stopped = threading.Event()
-        self._previous_sigterm: Any = None
+        self._guard: Guard | None = None
+        self._previous_handlers: dict[int, Any] = {}
 
     @property
     def home(self) -> Path:
@@ -106,7 +108,7 @@ class LocalAirflow:
 
     def start(self) -> None:
         """Start all four components and return when they are healthy; seconds taken are in `phases`."""
-        self._catch_sigterm()
+        self._catch_signals()
         atexit.register(self.stop)
         try:
             self._prepare()
@@ -127,14 +129,19 @@ class LocalAirflow:
             if self._home and self._given_home is None:
                 shutil.rmtree(self._home, ignore_errors=True)
                 self._home = None
+            if self._guard:
+                self._guard.dismiss()
+                self._guard = None
             atexit.unregister(self.stop)
             _restore_signals(previous)
-            self._release_sigterm()
+            _restore_signals(self._previous_handlers)
+            self._previous_handlers = {}
 
     def _prepare(self) -> None:
         template = self._timed("database template", migrated_database) if not self._sql_alchemy_conn else None
         self._home = self._given_home or Path(tempfile.mkdtemp(prefix="airflow-local-"))
         self._home.mkdir(parents=True, exist_ok=True)
+        self._guard = Guard(self._home, remove=self._given_home is None)
         environment = component_environment(
             self._home,
             port=self.port,
@@ -335,15 +342,12 @@ class LocalAirflow:
 
     # signals and time
 
-    def _catch_sigterm(self) -> None:
-        untouched = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-        if threading.current_thread() is threading.main_thread() and untouched:
-            self._previous_sigterm = signal.signal(signal.SIGTERM, _raise_terminated)
-
-    def _release_sigterm(self) -> None:
-        if self._previous_sigterm is not None:
-            signal.signal(signal.SIGTERM, self._previous_sigterm)
-            self._previous_sigterm = None
+    def _catch_signals(self) -> None:
+        """Make an exception of what ends a process at once, where nobody else has chosen otherwise."""
+        if threading.current_thread() is threading.main_thread():
+            for each in (signal.SIGTERM, signal.SIGHUP):
+                if signal.getsignal(each) == signal.SIG_DFL:
+                    self._previous_handlers[each] = signal.signal(each, _raise_terminated)
 
     def _timed(self, phase: str, action: Callable[[], T]) -> T:
         begin = time.monotonic()
@@ -365,7 +369,7 @@ def _ignore_interrupts() -> dict[int, Any]:
     """Keep a second Ctrl-C from interrupting the clean-up; returns what to restore."""
     if threading.current_thread() is not threading.main_thread():
         return {}
-    return {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM)}
+    return {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
 
 def _restore_signals(handlers: Mapping[int, Any]) -> None:

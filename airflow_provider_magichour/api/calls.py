@@ -85,6 +85,7 @@ def _nothing(_: bytes) -> None:
 
 
 def create_image_to_video(request: ImageToVideoRequest) -> Call[CreatedProject]:
+    """Make a project; costs credits each time it is sent."""
     return Call(
         "POST",
         "create an image-to-video project",
@@ -96,23 +97,41 @@ def create_image_to_video(request: ImageToVideoRequest) -> Call[CreatedProject]:
 
 
 def get_project(project_id: str, kind: Kind = "video") -> Call[Project]:
+    """Look at a project; costs nothing.
+
+    :raises MagicHourInvalidRequestError: for an id or a kind that is none.
+    """
     return Call("GET", f"look at project {project_id}", _project_path(project_id, kind), _reads(Project))
 
 
 def delete_project(project_id: str, kind: Kind = "video") -> Call[None]:
+    """Delete a project's result for good.
+
+    :raises MagicHourInvalidRequestError: for an id or a kind that is none.
+    """
     return Call("DELETE", f"delete project {project_id}", _project_path(project_id, kind), _nothing)
 
 
 def get_account() -> Call[Account]:
+    """Ask for plan and credits; costs nothing."""
     return Call("GET", "look at the account", "/v1/account", _reads(Account))
 
 
 def upload_urls(extension: str, type: Kind = "image") -> Call[UploadUrls]:
+    """Ask where one file can be uploaded to.
+
+    :param extension: lower case, without the dot.
+    """
     items = [{"type": type, "extension": extension}]
     return Call("POST", "ask for an upload URL", "/v1/files/upload-urls", _reads(UploadUrls), json={"items": items})
 
 
 def put_file(upload_url: str, content: Callable[[], IO[bytes]], size: int) -> Call[None]:
+    """Upload a file, without the API key: the URL is signed.
+
+    :param content: opens the file, anew for each attempt.
+    :param size: bytes.
+    """
     return Call("PUT", "upload a file", upload_url, _nothing, content=content, size=size)
 
 
@@ -140,6 +159,10 @@ def checked_project_id(project_id: object) -> str:
 
 
 def checked_kind(kind: object) -> Kind:
+    """Return a kind of project that the API has.
+
+    :raises MagicHourInvalidRequestError: for anything else, naming the value.
+    """
     for known in KINDS:
         if kind == known:
             return known

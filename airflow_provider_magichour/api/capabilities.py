@@ -143,6 +143,7 @@ CAPABILITIES: Mapping[str, Capability] = MappingProxyType(
         ),
     }
 )
+"""Each AI model by the name that the API takes; sources and dates stand in its comments."""
 
 
 def refusal(

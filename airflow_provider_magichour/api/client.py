@@ -108,11 +108,10 @@ class _BaseClient:
             "timeout": self.settings.request_timeout,
             # httpx drops idle connections after 5 s by default: sooner than the next look.
             "limits": httpx.Limits(max_connections=self.settings.max_connections, keepalive_expiry=60),
-            "headers": {"User-Agent": USER_AGENT},
         }
 
     def _request(self, call: Call[Any]) -> dict[str, Any]:
-        headers = {}
+        headers = {"User-Agent": USER_AGENT}
         url = call.target
         if call.is_to_api:
             url = self.settings.base_url.rstrip("/") + call.target
@@ -234,9 +233,10 @@ class MagicHourClient(_BaseClient):
         :param url: signed URL of a result.
         :param start: first byte wanted.
         """
-        headers = {"Range": f"bytes={start}-"} if start else {}
         # Compressed answers would make sizes and ranges meaningless.
-        headers["Accept-Encoding"] = "identity"
+        headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
+        if start:
+            headers["Range"] = f"bytes={start}-"
         with (
             _unlogged(),
             httpx.Client(**self._options(), follow_redirects=True) as http,
@@ -256,6 +256,14 @@ class AsyncMagicHourClient(_BaseClient):
         super().__init__(settings)
         self.gate = Gate(settings.requests_per_second, settings.max_connections)
         self._transport: httpx.AsyncBaseTransport | None = None
+
+    def renew(self, settings: ClientSettings) -> None:
+        """Use other settings from now on; requests that are under way end as they began.
+
+        :param settings: those of the same connection, resolved again.
+        """
+        self.settings = settings
+        self.gate.allow(settings.requests_per_second, settings.max_connections)
 
     async def __aenter__(self) -> Self:
         return self
@@ -307,13 +315,15 @@ class AsyncMagicHourClient(_BaseClient):
         seconds = self.settings.request_timeout
         timeouts = {"connect": seconds, "read": seconds, "write": seconds, "pool": seconds}
         request = httpx.Request(**self._request(call), extensions={"timeout": timeouts})
-        request.headers["User-Agent"] = USER_AGENT
         response = await self._transport.handle_async_request(request)
         await response.aread()
         return response
 
     async def _sent_apart(self, call: Call[Any]) -> httpx.Response:
-        """Send over a connection of its own: one that the server closed meanwhile would look like a lost answer."""
+        """Send over a connection of its own: a kept one that was closed meanwhile would look like a lost answer.
+
+        Uploads too: a kept one sends only bodies that are in memory.
+        """
         await asyncio.to_thread(_tls)
         with contextlib.ExitStack() as stack:
             stack.enter_context(_unlogged())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from types import TracebackType
 
 from airflow_provider_magichour.api.pacing import Pace
@@ -20,9 +21,17 @@ class Gate:
 
     def __init__(self, requests_per_second: float, places: int) -> None:
         self._pace = Pace(requests_per_second)
-        self._places = asyncio.Semaphore(places)
+        self._places = places
+        self._under_way = 0
+        self._place_freed = asyncio.Event()
         self._turn = asyncio.Lock()
         self._queue = 0
+
+    def allow(self, requests_per_second: float, places: int) -> None:
+        """Let other numbers hold from now on; what is under way, and a pause, goes on."""
+        self._pace = replace(self._pace, rate=requests_per_second)
+        self._places = places
+        self._place_freed.set()
 
     @property
     def seconds_behind(self) -> float:
@@ -33,22 +42,22 @@ class Gate:
         loop = asyncio.get_running_loop()
         self._queue += 1
         try:
-            await self._places.acquire()
-            try:
-                async with self._turn:
-                    while delay := self._pace.delay(loop.time()):  # noqa: ASYNC110 -- a 429 may come meanwhile
-                        await asyncio.sleep(delay)
-                    self._pace = self._pace.taken(loop.time())
-            except BaseException:
-                self._places.release()
-                raise
+            async with self._turn:
+                while self._under_way >= self._places:
+                    self._place_freed.clear()
+                    await self._place_freed.wait()
+                while delay := self._pace.delay(loop.time()):  # noqa: ASYNC110 -- a 429 may come meanwhile
+                    await asyncio.sleep(delay)
+                self._pace = self._pace.taken(loop.time())
+                self._under_way += 1
         finally:
             self._queue -= 1
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        self._places.release()
+        self._under_way -= 1
+        self._place_freed.set()
 
     def pause(self, retry_after: float | None) -> None:
         """Let nothing through for a while: the API has answered 429.

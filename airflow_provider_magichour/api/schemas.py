@@ -78,11 +78,15 @@ class _Sent(BaseModel):
 
 
 class Assets(_Sent):
+    """Images of a request: URLs, or paths at Magic Hour."""
+
     image_file_path: FilledText
     end_image_file_path: FilledText | None = None
 
 
 class Style(_Sent):
+    """What should happen; the other two are deprecated."""
+
     prompt: Text | None = None
     high_quality: Bool | None = None
     quality_mode: Text | None = None
@@ -143,7 +147,11 @@ def _with_cost_from(deprecated: str) -> Callable[[Any], Any]:
 
 
 class CreatedProject(_Read):
-    """Answer of a create. ``credits_charged`` falls back to the deprecated cost in frames, which is the same number."""
+    """Answer of a create.
+
+    :param id: of the project.
+    :param credits_charged: what it costs; falls back to the deprecated cost in frames, which is the same number.
+    """
 
     id: str = Field(min_length=1)
     credits_charged: Lenient[int] = None
@@ -152,17 +160,32 @@ class CreatedProject(_Read):
 
 
 class Download(_Read):
+    """A result. The URL is signed: a credential."""
+
     url: str = Field(min_length=1)
     expires_at: Lenient[str] = None
 
 
 class ProjectError(_Read):
+    """Why a project failed."""
+
     code: Lenient[str] = None
     message: Lenient[str] = None
 
 
 class Project(_Read):
-    """A project as the API shows it, with the status words' meaning: nothing else knows those words."""
+    """A project as the API shows it, with the status words' meaning: nothing else knows those words.
+
+    :param id: as the submit returned it.
+    :param status: the API's word: ``draft``, ``queued``, ``rendering``, ``complete``, ``error``, ``canceled``, or a
+        new one.
+    :param credits_charged: what it costs; final once it is finished.
+    :param error: why it failed, with ``code`` and ``message``.
+    :param downloads: its results, with ``url`` and ``expires_at``; :attr:`outputs` is what to read.
+
+    All others are None where the API does not tell: ``name``, ``type``, ``created_at``, ``width`` and ``height`` in
+    pixels, ``fps``, ``end_seconds``, ``enabled``.
+    """
 
     id: str = Field(min_length=1)
     status: str
@@ -188,6 +211,7 @@ class Project(_Read):
 
     @property
     def is_deleted(self) -> bool:
+        """Whether its result was deleted."""
         return self.enabled is False
 
     @property
@@ -197,6 +221,7 @@ class Project(_Read):
 
     @property
     def is_failed(self) -> bool:
+        """Whether it ended as ``error`` or ``canceled``."""
         return self.status in FAILED_STATUSES
 
     @property
@@ -237,17 +262,25 @@ def _size(pixels: int | None) -> int | None:
 
 
 class UploadUrl(_Read):
+    """Where one file goes: the signed URL to put it to, and the path that a request names."""
+
     upload_url: str = Field(min_length=1)
     file_path: str = Field(min_length=1)
     expires_at: Lenient[str] = None
 
 
 class UploadUrls(_Read):
+    """Answer to the question where files can be uploaded to, in the order of the question."""
+
     items: tuple[UploadUrl, ...]
 
 
 class Account(_Read):
-    """The account of the API key. The API sends the owner's e-mail too; it is not read."""
+    """The account of the API key. The API sends the owner's e-mail too; it is not read.
+
+    :param tier: name of the plan.
+    :param credits: that are left.
+    """
 
     tier: Lenient[str] = None
     credits: Lenient[int] = None

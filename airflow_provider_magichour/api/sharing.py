@@ -63,7 +63,7 @@ class SharedClient:
         if client is None:
             return AsyncMagicHourClient(await resolve())
         try:
-            client.settings = await resolve()
+            client.renew(await resolve())
         except Exception:
             # What could be resolved a minute ago may be on its way back; the API says when it is no longer good.
             return client

@@ -36,8 +36,6 @@ def routes(stage: Stage) -> list[BaseRoute]:
         ("PATCH", "jobs/{id}", control.change_job),
         ("GET", "settings", control.show_settings),
         ("PUT", "settings", control.change_settings),
-        ("PUT", "key", control.change_key),
-        ("POST", "close-idle", control.close_idle),
     ]
     return [Route(PREFIX + path, _guarded(endpoint), methods=[method]) for method, path, endpoint in table]
 
@@ -86,14 +84,6 @@ class Control:
     async def change_settings(self, request: Request) -> Response:
         self._stage.settings.update(await request.json())
         return await self.show_settings(request)
-
-    async def change_key(self, request: Request) -> Response:
-        self._stage.settings.update({"api_key": (await request.json())["key"]})
-        return Response(status_code=204)
-
-    async def close_idle(self, request: Request) -> Response:
-        self._stage.close_idle_connections()
-        return Response(status_code=204)
 
 
 def _job(job: Job) -> dict[str, Any]:

@@ -34,7 +34,6 @@ class Sandbox(Stage):
     :param render_seconds: seconds from create to complete.
     :param credits: what the account has at first, in credits.
     :param render: False gives every job the same tiny clip, for load tests.
-    :param workers: how many clips are rendered at a time.
     """
 
     def __init__(
@@ -45,11 +44,8 @@ class Sandbox(Stage):
         credits: int = 1_000_000,
         *,
         render: bool = True,
-        workers: int = 1,
     ) -> None:
-        super().__init__(
-            Settings(api_key=api_key, render_seconds=render_seconds, credits=credits, render=render), workers
-        )
+        super().__init__(Settings(api_key=api_key, render_seconds=render_seconds, credits=credits, render=render))
         self._port = port
         self._server: _Server | None = None
 

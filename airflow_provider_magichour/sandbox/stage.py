@@ -19,10 +19,9 @@ class Stage:
     """The state of one sandbox. Uploads and clips lie in a temporary folder that :meth:`close` removes.
 
     :param settings: what can be changed at run time.
-    :param workers: how many clips are rendered at a time.
     """
 
-    def __init__(self, settings: Settings, workers: int) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.faults = Faults()
         self.requests = Requests()
@@ -30,7 +29,7 @@ class Stage:
         self.signer = Signer()
         self._folder = tempfile.TemporaryDirectory(prefix="magichour-sandbox-")
         self.uploads = Uploads(Path(self._folder.name))
-        self.studio = Studio(Path(self._folder.name), self.uploads, workers)
+        self.studio = Studio(Path(self._folder.name), self.uploads)
 
     def close(self) -> None:
         """Give up what is being rendered, and remove all files."""

@@ -47,24 +47,23 @@ class Output:
 
 
 class Studio:
-    """Renders in threads of its own; equal orders are rendered once.
+    """Renders in a thread of its own, one clip after the other; equal orders are rendered once.
 
     :param folder: where results are written; it is the caller's to remove, after :meth:`close`.
     :param uploads: where pictures that were uploaded are found.
-    :param workers: how many clips are rendered at a time.
     """
 
-    def __init__(self, folder: Path, uploads: Uploads, workers: int = 1) -> None:
+    def __init__(self, folder: Path, uploads: Uploads) -> None:
         self._folder = folder
         self._uploads = uploads
         self._stopped = threading.Event()
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="magichour-sandbox-render")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="magichour-sandbox-render")
         self._clips: dict[tuple[object, ...], Output] = {}
         self._samples: dict[str, Future[Output]] = {}
 
     def film(self, order: Order) -> Future[Output]:
         """Render an order; the future fails with :class:`UnreadablePictureError` when a picture is none."""
-        return self._threads.submit(self._film, order)
+        return self._thread.submit(self._film, order)
 
     def sample(self, kind: str) -> Future[Output]:
         """Return a small result that shows nothing in particular, the same each time.
@@ -77,13 +76,13 @@ class Studio:
             "audio": self._sample_audio,
         }
         if kind not in self._samples:
-            self._samples[kind] = self._threads.submit(makers[kind])
+            self._samples[kind] = self._thread.submit(makers[kind])
         return self._samples[kind]
 
     def close(self) -> None:
         """Stop rendering; what is under way is given up."""
         self._stopped.set()
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._thread.shutdown(wait=True, cancel_futures=True)
 
     def _film(self, order: Order) -> Output:
         picture = self._picture(order.image)
