@@ -47,7 +47,7 @@ class MagicHourHook(BaseHook):
     The connection's type is ``magichour``: ``password`` is the API key, ``host`` the base URL (empty: the real API).
     Extras: ``request_timeout`` (seconds, 30), ``max_connections`` (8) and ``requests_per_second`` (20) of what
     waits in one triggerer process. Each call raises MagicHourInvalidRequestError, with nothing sent, where the
-    connection, an id or a kind cannot be used.
+    connection, an id or a kind cannot be used, and MagicHourApiError where Airflow does not find the connection.
 
     :param magichour_conn_id: id of the connection.
     """
@@ -71,7 +71,8 @@ class MagicHourHook(BaseHook):
     def settings(self) -> ClientSettings:
         """Resolve the connection, once: again only after the API has refused its key.
 
-        :raises MagicHourInvalidRequestError: when it is missing, has no API key, or a value of it cannot be used.
+        :raises MagicHourInvalidRequestError: when it has no API key, or a value of it cannot be used.
+        :raises MagicHourApiError: when it is missing, or cannot be read.
         """
         if self._settings is None:
             with _explained(self.magichour_conn_id):
@@ -213,9 +214,10 @@ def _explained(conn_id: str) -> Any:
     try:
         yield
     except AirflowNotFoundException:
-        raise MagicHourInvalidRequestError(
-            f"Airflow has no connection {conn_id!r}, or cannot read it. Add one of type Magic Hour (magichour) "
-            f"with the API key as password; get a key at {calls.KEY_PAGE}"
+        # To be retried: Airflow 3.3.2 says so too when a secrets back end has failed (sdk context, _get_connection).
+        raise MagicHourApiError(
+            f"Airflow has no connection {conn_id!r}, or cannot read it just now. If it is not there, add one of type "
+            f"Magic Hour (magichour) with the API key as password; get a key at {calls.KEY_PAGE}"
         ) from None
 
 
@@ -259,7 +261,8 @@ def _base_url(connection: Connection, conn_id: str) -> str:
     try:
         parts = urlsplit(url)
         port = parts.port or connection.port
-    except ValueError:  # brackets without end, a port above 65535
+        (parts.hostname or "").encode("idna")
+    except ValueError:  # brackets without end, a port above 65535, a name with an empty or too long part
         parts, port = urlsplit(""), None
     if parts.scheme not in ("http", "https") or not parts.hostname or any(map(str.isspace, host)):
         raise MagicHourInvalidRequestError(

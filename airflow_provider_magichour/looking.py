@@ -96,20 +96,26 @@ class AsyncLookout:
     async def look(self, watch: Watch) -> Step:
         """Look once, decide, and log what changed; see :meth:`Lookout.look`."""
         try:
+            async with asyncio.timeout(max(0.0, watch.deadline - time.time()) + LAST_LOOK):
+                seen, key = await self._seen(watch)
+        except TimeoutError:
+            seen, key = MagicHourApiError("The look had no turn or no answer before the deadline"), ""
+        return _decided(watch, seen, key, self._learned(watch, seen))
+
+    async def _seen(self, watch: Watch) -> tuple[Project | MagicHourApiError, str]:
+        """Return the project, or why it cannot be seen, and the digest of the key that was used."""
+        try:
             client = await self._shared.current(self._hook.async_settings)
         except Exception as error:
-            return _decided(watch, _unresolved(self._hook, error), "")
+            return _unresolved(self._hook, error), ""
         self._tell_queue(client)
+        key = client.settings.key_digest
         try:
-            async with asyncio.timeout(max(0.0, watch.deadline - time.time()) + LAST_LOOK):
-                seen: Project | MagicHourApiError = await client.send(get_project(watch.project_id, self._kind))
+            return await client.send(get_project(watch.project_id, self._kind)), key
         except MagicHourApiError as error:
-            seen = error
             if error.status_code == 401:
                 self._shared.doubt()
-        except TimeoutError:
-            seen = MagicHourApiError("The look had no turn or no answer before the deadline")
-        return _decided(watch, seen, client.settings.key_digest, self._learned(watch, seen))
+            return error, key
 
     def _learned(self, watch: Watch, seen: Project | MagicHourApiError) -> Sequence[float]:
         """Return the last render times of this kind; a render whose end is seen now is one of them from now on."""

@@ -172,7 +172,8 @@ class MagicHourImageToVideoOperator(ProjectWait):
         """Return the finished project; one that failed raises, and a retry submits anew where that can help."""
         from airflow_provider_magichour.api.waiting import project_failure
 
-        self._push(context, project.id, project.credits_charged)
+        if project.credits_charged is not None:
+            self._push(context, project.id, project.credits_charged)
         if project.is_failed:
             raise project_failure(project, resubmits=True)
         self._returned(context, project.id)
@@ -227,12 +228,11 @@ class MagicHourImageToVideoOperator(ProjectWait):
         from airflow_provider_magichour.storage import image_uris
         from airflow_provider_magichour.submitting import Submission
 
-        note_inputs(self.hook, image_uris(request, sources))
         if self.durable and "task_state_store" not in context:
             self.log.warning(
                 "This Airflow has no task state store (3.3 has one): a retry of this task submits, and pays, again"
             )
-        return Submission(
+        submitted = Submission(
             hook=self.hook,
             journal=self._journal(context),
             request=request,
@@ -242,6 +242,8 @@ class MagicHourImageToVideoOperator(ProjectWait):
             waits=self.wait_for_completion,
             budget=Budget(self._limit, self.check_balance),
         ).run()
+        note_inputs(self.hook, image_uris(request, sources))
+        return submitted
 
     def _journal(self, context: Context) -> Journal:
         from airflow_provider_magichour.journal import Journal

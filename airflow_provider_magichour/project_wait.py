@@ -109,6 +109,8 @@ class ProjectWait(BaseOperator):
                 started_at=watch.started_at,
                 deadline=watch.deadline,
                 poll_interval=watch.interval,
+                status=watch.status,
+                credits_charged=watch.credits_charged,
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=max(0.0, watch.deadline - time.time()) + BACKSTOP),

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -34,16 +35,29 @@ AnyPath = Path | ObjectStoragePath
 
 @dataclass(frozen=True)
 class Source:
-    """A file to be uploaded.
+    """A file to be uploaded, or one that was: nothing is read before it is asked about.
 
     :param path: where it is.
-    :param size: bytes.
     :param extension: lower case, without the dot.
     """
 
     path: AnyPath
-    size: int
     extension: str
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes.
+
+        :raises MagicHourStorageError: when the file is missing or cannot be read.
+        :raises MagicHourInvalidRequestError: when it is no file, or empty.
+        """
+        with _storage_errors("read", self.path):
+            size = self.path.stat().st_size
+            if not self.path.is_file():
+                raise MagicHourInvalidRequestError(f"{self.path} is not a file. Nothing was sent.")
+        if not size:
+            raise MagicHourInvalidRequestError(f"{self.path} is empty. Nothing was sent.")
+        return int(size)
 
     def open(self) -> IO[bytes]:
         with _storage_errors("read", self.path):
@@ -54,21 +68,25 @@ class Source:
         """Tell these bytes from others: size and SHA-256 of a local file, read in a stream; size and etag of an object.
 
         Modification time serves only where a store has no etag: a fresh checkout of the same file must not pay again.
+
+        :raises MagicHourStorageError: when the file is missing or cannot be read.
+        :raises MagicHourInvalidRequestError: when it is no file, or empty.
         """
+        size = self.size
         if not isinstance(self.path, ObjectStoragePath) or self.path.protocol in ("file", "local", ""):
             with self.open() as stream:
                 digest = hashlib.file_digest(stream, "sha256")  # type: ignore[arg-type]  # IO[bytes] lacks readinto
-                return f"{self.size}:sha256:{digest.hexdigest()}"
+                return f"{size}:sha256:{digest.hexdigest()}"
         with _storage_errors("read", self.path):
             info = self.path.fs.info(self.path.path)
         for name in ("ETag", "etag", "md5Hash", "content_md5"):
             if info.get(name):
-                return f"{self.size}:etag:{str(info[name]).strip(chr(34))}"
-        return f"{self.size}:modified:{info.get('LastModified') or info.get('mtime') or info.get('updated')}"
+                return f"{size}:etag:{str(info[name]).strip(chr(34))}"
+        return f"{size}:modified:{info.get('LastModified') or info.get('mtime') or info.get('updated')}"
 
 
 def source_of(argument: str, value: str, conn_id: str | None) -> Source | None:
-    """Return the file behind an image argument, or None when the API fetches it itself.
+    """Return the file behind an image argument, or None when the API fetches it itself. It is not read yet.
 
     URLs and Magic Hour's own paths are the API's to fetch; anything else is a local path or an object storage URI.
 
@@ -76,7 +94,7 @@ def source_of(argument: str, value: str, conn_id: str | None) -> Source | None:
     :param value: its value.
     :param conn_id: id of the storage's connection.
     :raises MagicHourInvalidRequestError: for an extension that the API does not take.
-    :raises MagicHourStorageError: when the file is missing or cannot be read.
+    :raises MagicHourStorageError: when Airflow knows no file system for it.
     """
     if value.lower().startswith(("http://", "https://")) or value.startswith(MAGIC_HOUR_PATHS):
         return None
@@ -86,14 +104,7 @@ def source_of(argument: str, value: str, conn_id: str | None) -> Source | None:
             f"{argument}={shown(value)}: the extension {extension or '(none)'!r} is not an image that Magic Hour "
             f"takes; allowed: {', '.join(sorted(IMAGE_EXTENSIONS))}. Nothing was sent."
         )
-    path = path_of(value, conn_id)
-    with _storage_errors("read", path):
-        size = path.stat().st_size
-        if not path.is_file():
-            raise MagicHourInvalidRequestError(f"{argument}={shown(value)} is not a file. Nothing was sent.")
-    if not size:
-        raise MagicHourInvalidRequestError(f"{argument}={shown(value)} is empty. Nothing was sent.")
-    return Source(path, size, extension)
+    return Source(path_of(value, conn_id), extension)
 
 
 def image_uris(request: ImageToVideoRequest, sources: Mapping[str, Source]) -> list[str]:

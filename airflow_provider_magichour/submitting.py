@@ -87,16 +87,17 @@ class Submission:
         """Submit, unless an earlier run of this task did.
 
         :raises MagicHourUnsureSubmissionError: when a project may exist already.
+        :raises MagicHourStorageError: when an image cannot be read that was not uploaded by an earlier run.
         :raises MagicHourApiError: when nothing was submitted and another try may succeed.
         """
-        self._identities = {name: source.identity() for name, source in self.sources.items()}
+        record = self.journal.read()
+        self._identities = {name: _identity(name, source, record) for name, source in self.sources.items()}
         self._fingerprint = fingerprint(
             self.request.body(),
             files=self._identities,
             conn_id=self.hook.magichour_conn_id,
             host=self.hook.settings().base_url,
         )
-        record = self.journal.read()
         seen = self._look(project_to_look_at(record, self._fingerprint))
         decision = decide(record, fingerprint=self._fingerprint, seen=seen, max_tries=self.max_tries, now=time.time())
         return self._carry_out(decision, record, seen)
@@ -227,6 +228,21 @@ class Submission:
             record = record.model_copy(update={"uploads": {**record.uploads, name: upload}})
             self.journal.try_write(record, f"{source.path} was uploaded, but a retry will upload it again")
         return record
+
+
+def _identity(name: str, source: Source, record: Record | Unreadable | None) -> str:
+    """Tell the bytes of a file from others; one that is gone, or out of reach here, is what an earlier run uploaded.
+
+    A retry may run on another machine, and a project that was paid for must be found there too.
+    """
+    try:
+        return source.identity()
+    except MagicHourStorageError as error:
+        uploaded = record.uploads.get(name) if isinstance(record, Record) else None
+        if uploaded is None or uploaded.source != str(source.path):
+            raise
+        log.warning("%s. It was uploaded at %s, and is taken for unchanged", error, uploaded.uploaded_at)
+        return uploaded.file
 
 
 def note_returned(journal: Journal, project_id: str, *, try_number: int, max_tries: int) -> None:

@@ -31,6 +31,8 @@ class MagicHourProjectTrigger(BaseTrigger):
     :param started_at: when this try's wait began, in seconds since the epoch.
     :param deadline: when it ends, in seconds since the epoch.
     :param poll_interval: seconds between looks; None for the default schedule.
+    :param status: the API's word for it, as seen before the deferral.
+    :param credits_charged: what it costs, as far as that was known then.
     """
 
     def __init__(
@@ -41,6 +43,8 @@ class MagicHourProjectTrigger(BaseTrigger):
         started_at: float,
         deadline: float,
         poll_interval: float | None = None,
+        status: str | None = None,
+        credits_charged: int | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.project_id = project_id
@@ -49,6 +53,8 @@ class MagicHourProjectTrigger(BaseTrigger):
         self.started_at = started_at
         self.deadline = deadline
         self.poll_interval = poll_interval
+        self.status = status
+        self.credits_charged = credits_charged
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments to build an equal trigger from."""
@@ -61,6 +67,8 @@ class MagicHourProjectTrigger(BaseTrigger):
                 "started_at": self.started_at,
                 "deadline": self.deadline,
                 "poll_interval": self.poll_interval,
+                "status": self.status,
+                "credits_charged": self.credits_charged,
             },
         )
 
@@ -70,7 +78,8 @@ class MagicHourProjectTrigger(BaseTrigger):
         loop = asyncio.get_running_loop()
         began = loop.time()
         lookout = AsyncLookout(MagicHourHook(self.magichour_conn_id), calls.checked_kind(self.kind))
-        watch = Watch(self.project_id, self.started_at, self.deadline, self.poll_interval)
+        known = self.status, self.credits_charged
+        watch = Watch(self.project_id, self.started_at, self.deadline, self.poll_interval, *known)
         delay = watch.first_delay(time.time())
         try:
             while True:

@@ -79,3 +79,9 @@ def test_expired_certificate_is_named(serve: Serve) -> None:
 def test_certificate_of_a_private_authority_can_be_trusted(serve: Serve) -> None:
     url, path = serve(30)
     assert outcome(url, SSL_CERT_FILE=str(path)) == "(True, 'Connected to Magic Hour: plan pro, 5 credits')"
+
+
+def test_file_of_certificates_that_is_not_there_is_named(serve: Serve) -> None:
+    text = outcome(serve(30)[0], SSL_CERT_FILE="/nowhere/certificates.pem")
+    assert text.startswith("(False")
+    assert "SSL_CERT_FILE names is not there" in text

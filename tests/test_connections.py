@@ -199,6 +199,7 @@ def test_a_certificate_that_cannot_be_verified_is_a_connect_error(tmp_path):
         ({"HTTPS_PROXY": "http://127.0.0.1:3128"}, False),
         ({"ALL_PROXY": "http://127.0.0.1:3128"}, False),
         ({"HTTP_PROXY": "http://127.0.0.1:3128"}, True),
+        ({"HTTPS_PROXY": "127.0.0.1:3128"}, False),
         ({"HTTPS_PROXY": "http://127.0.0.1:3128", "NO_PROXY": "api.magichour.ai"}, True),
     ],
 )

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_magichour.api.client import ClientSettings
 from airflow_provider_magichour.api.requests import image_to_video_request
@@ -108,6 +109,8 @@ def test_extra_that_is_no_object_is_refused_clearly(resolve: Resolve) -> None:
         "https://:80",
         "https://example.com:99999",
         "https://[::1",
+        "https://api..magichour.ai",
+        f"https://{'a' * 64}.magichour.ai",
     ],
 )
 def test_host_that_is_no_base_url_is_refused(resolve: Resolve, host: str) -> None:
@@ -135,10 +138,12 @@ def test_line_break_after_the_key_does_no_harm(resolve: Resolve) -> None:
 def test_missing_connection_is_named_with_the_way_to_add_it(resolve: Resolve, monkeypatch: pytest.MonkeyPatch) -> None:
     resolve(as_json())
     monkeypatch.delenv("AIRFLOW_CONN_MH")
-    with pytest.raises(MagicHourInvalidRequestError, match=r"no connection 'mh'.*password"):
+    with pytest.raises(MagicHourApiError, match=r"no connection 'mh'.*password") as caught:
         MagicHourHook("mh").settings()
-    with pytest.raises(MagicHourInvalidRequestError, match=r"no connection 'mh'.*password"):
+    with pytest.raises(MagicHourApiError, match=r"no connection 'mh'.*password"):
         asyncio.run(MagicHourHook("mh").async_settings())
+    # Airflow says the same when a secrets back end has failed, so the task has to be retried.
+    assert not isinstance(caught.value, AirflowFailException)
 
 
 def test_settings_do_not_show_the_key() -> None:

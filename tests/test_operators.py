@@ -203,7 +203,8 @@ def test_bad_input_is_named_before_any_request(
     for name, value in arguments.items():
         if isinstance(value, str):
             arguments = {**arguments, name: value.replace("{tmp}", str(tmp_path))}
-    with pytest.raises((MagicHourInvalidRequestError, MagicHourStorageError), match=message):
+    refused = (MagicHourInvalidRequestError, MagicHourStorageError, MagicHourApiError)
+    with pytest.raises(refused, match=message):
         operator(**arguments).execute(context(store if with_store else None))
     assert len(sandbox.requests) == 0
     assert store.record is None
@@ -526,26 +527,104 @@ def test_changed_file_under_the_same_name_is_uploaded_and_submitted_anew(
 
 
 def test_file_that_shrinks_under_the_upload_is_an_error_of_ours(
+    sandbox: Any, context: Any, store: Any, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Shrink(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            photo.write_bytes(b"less")
+
+    # What is logged after the file was measured and before it is uploaded.
+    log, handler = logging.getLogger("airflow_provider_magichour.budget"), Shrink()
+    monkeypatch.setattr(log, "level", logging.INFO)
+    log.addHandler(handler)
+    try:
+        with pytest.raises((MagicHourStorageError, MagicHourApiError), match=r"cat\.jpg"):
+            operator(image=str(photo), check_balance=True).execute(context(store))
+    finally:
+        log.removeHandler(handler)
+    assert photo.read_bytes() == b"less"
+    assert posts(sandbox) == 0
+
+
+def test_retry_finds_what_was_paid_for_where_the_image_is_gone(
+    sandbox: Any, context: Any, store: Any, photo: Path, logged: Callable[[], str]
+) -> None:
+    """It may run on another machine, or after a clean-up."""
+    paid = operator(image=str(photo)).execute(context(store))
+    photo.unlink()
+    assert operator(image=str(photo)).execute(context(store, try_number=2)) == paid
+    assert posts(sandbox) == 1
+    assert "No such file or directory. It was uploaded at" in logged()
+
+
+def test_project_that_failed_is_submitted_anew_from_the_upload_where_the_image_is_gone(
     sandbox: Any, context: Any, store: Any, photo: Path
 ) -> None:
-    def shrink() -> None:
-        photo.write_bytes(b"less")
+    sandbox.faults.add("create", job={"outcome": "error", "render_seconds": 0})
+    operator(image=str(photo)).execute(context(store))
+    photo.unlink()
+    operator(image=str(photo)).execute(context(store, try_number=2))
+    assert (posts(sandbox), len(sandbox.requests.to("upload"))) == (2, 1)
+    first, second = (request.body["assets"] for request in sandbox.requests.to("create"))
+    assert first == second
 
-    task = operator(image=str(photo))
-    shrunk = False
-    original = store.get
 
-    def get(key: str) -> Any:
-        nonlocal shrunk
-        if not shrunk:
-            shrunk = True
-            shrink()
-        return original(key)
+def test_image_that_is_gone_with_its_upload_is_named(sandbox: Any, context: Any, store: Any, photo: Path) -> None:
+    sandbox.faults.add("create", job={"outcome": "error", "render_seconds": 0})
+    operator(image=str(photo)).execute(context(store))
+    photo.unlink()
+    record = store.record
+    record["uploads"]["image_file_path"]["uploaded_at"] = "2026-01-01T00:00:00+00:00"
+    store.set(KEY, record)
+    with pytest.raises(MagicHourStorageError, match=r"cat\.jpg: No such file"):
+        operator(image=str(photo)).execute(context(store, try_number=2))
+    assert posts(sandbox) == 1
 
-    store.get = get
-    with pytest.raises((MagicHourStorageError, MagicHourApiError), match=r"cat\.jpg"):
-        task.execute(context(store))
-    assert posts(sandbox) == 0
+
+def test_another_image_that_is_not_there_is_not_taken_for_the_one_that_was(
+    sandbox: Any, context: Any, store: Any, photo: Path
+) -> None:
+    operator(image=str(photo)).execute(context(store))
+    with pytest.raises(MagicHourStorageError, match=r"dog\.jpg: No such file"):
+        operator(image=str(photo.with_name("dog.jpg"))).execute(context(store, try_number=2))
+    assert posts(sandbox) == 1
+
+
+def test_environment_that_lets_nothing_be_sent_leaves_no_intent(
+    sandbox: Any, context: Any, store: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.delenv("NO_PROXY")
+        patched.setenv("ALL_PROXY", "gopher://nowhere")
+        with pytest.raises(MagicHourApiError, match="Unknown scheme for proxy"):
+            operator().execute(context(store))
+    assert "intent_at" not in store.record
+    operator().execute(context(store))
+    assert posts(sandbox) == 1
+
+
+def test_cost_that_was_known_stays_in_xcom_where_the_api_tells_it_no_more(
+    sandbox: Any, context: Any, store: Any
+) -> None:
+    sandbox.faults.add("get", times=None, drop=["credits_charged", "total_frame_cost"])
+    run = context(store)
+    result = operator(wait_for_completion=True, deferrable=False).execute(run)
+    assert result["credits_charged"] is None
+    assert run["ti"].xcom["credits_charged"] == 240
+
+
+def test_timeout_of_a_wait_that_never_saw_the_api_still_says_what_was_known(
+    sandbox: Any, context: Any, store: Any, clock: Any
+) -> None:
+    slow_job(sandbox)
+    run = context(store)
+    task = operator(**RESUMED)
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute(run)
+    sandbox.faults.add("get", times=None, status=503)
+    event = wait_in_triggerer(deferred.value)
+    with pytest.raises(MagicHourTimeoutError, match=r"last seen (queued|rendering).* costs 240 credits"):
+        task.resume_execution("execute_complete", {"event": event}, run)
 
 
 def test_fresh_copy_of_a_file_pays_nothing(sandbox: Any, context: Any, store: Any, photo: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_magichour.api import calls
 from airflow_provider_magichour.api.client import AsyncMagicHourClient, ClientSettings
-from airflow_provider_magichour.api.sharing import RESOLVED_FOR, SharedClient
+from airflow_provider_magichour.api.sharing import RENEWAL, RESOLVED_FOR, SharedClient
 from airflow_provider_magichour.api.waiting import Step, Watch
 from airflow_provider_magichour.exceptions import MagicHourApiError
 from airflow_provider_magichour.hooks import MagicHourHook
@@ -122,6 +122,41 @@ def test_a_connection_that_cannot_be_had_again_serves_on_and_is_tried_later(cloc
             clock.move(RESOLVED_FOR + 1)
 
     asyncio.run(run())
+
+
+def test_a_back_end_that_hangs_holds_those_that_wait_for_seconds_alone():
+    async def run() -> tuple[ClientSettings, float]:
+        loop = asyncio.get_running_loop()
+        shared = SharedClient.join("c")
+        await shared.current(Connections(FIRST).resolve)
+        await asyncio.sleep(RESOLVED_FOR)
+
+        async def hang() -> ClientSettings:
+            await asyncio.sleep(3600)
+            return SECOND
+
+        began = loop.time()
+        clients = await asyncio.gather(*(shared.current(hang) for _ in range(100)))
+        return clients[0].settings, loop.time() - began
+
+    settings, took = run_simulated(run())
+    assert (settings, took) == (FIRST, pytest.approx(RENEWAL, abs=0.1))
+
+
+def test_a_connection_that_takes_for_ever_ends_the_wait_a_minute_after_its_deadline():
+    class Hanging(MagicHourHook):
+        async def async_settings(self) -> ClientSettings:
+            await asyncio.sleep(1e6)
+            return FIRST
+
+    async def run() -> tuple[list[Step], float]:
+        loop = asyncio.get_running_loop()
+        began, watch = loop.time(), Watch("p1", time.time(), time.time())
+        steps = await asyncio.gather(*(AsyncLookout(Hanging("c"), "video").look(watch) for _ in range(10)))
+        return steps, loop.time() - began
+
+    steps, took = run_simulated(run())
+    assert ({step.end for step in steps}, took) == ({"timeout"}, pytest.approx(LAST_LOOK, abs=1))
 
 
 def test_a_connection_that_could_never_be_had_is_asked_for_at_each_look():

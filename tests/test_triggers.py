@@ -46,7 +46,11 @@ def slow(sandbox: Any, **script: Any) -> str:
 
 
 def test_stored_arguments_build_an_equal_trigger_from_json(trigger: Any) -> None:
-    for arguments in ({}, {"poll_interval": 2.5}, {"kind": "audio", "magichour_conn_id": "other"}):
+    for arguments in (
+        {},
+        {"poll_interval": 2.5, "status": "queued", "credits_charged": 7},
+        {"kind": "audio", "magichour_conn_id": "other"},
+    ):
         first = trigger("p1", **arguments)
         path, stored = first.serialize()
         assert path == "airflow_provider_magichour.triggers.MagicHourProjectTrigger"
@@ -55,9 +59,17 @@ def test_stored_arguments_build_an_equal_trigger_from_json(trigger: Any) -> None
         assert {name: value for name, value in vars(again).items() if name in stored} == stored
 
 
-def test_stored_arguments_hold_ids_and_numbers_alone(trigger: Any) -> None:
+def test_stored_arguments_hold_ids_numbers_and_a_status_alone(trigger: Any) -> None:
     stored = trigger("p1").serialize()[1]
-    assert set(stored) == {"project_id", "kind", "magichour_conn_id", "started_at", "deadline", "poll_interval"}
+    waiting = {"project_id", "kind", "magichour_conn_id", "started_at", "deadline", "poll_interval"}
+    assert set(stored) == waiting | {"status", "credits_charged"}
+
+
+def test_trigger_that_an_older_release_stored_is_run(sandbox: Any, trigger: Any) -> None:
+    """Its row lacks what was added later."""
+    stored = trigger(sandbox.add_job().id).serialize()[1]
+    del stored["status"], stored["credits_charged"]
+    assert event_of(MagicHourProjectTrigger(**stored))["end"] == "finished"
 
 
 @pytest.mark.parametrize("kind", ["video", "image", "audio"])

@@ -207,6 +207,8 @@ def why_no_connection(error: BaseException) -> str:
                 return "refused: nothing listens there"
             case TimeoutError():
                 return "nothing answered in time"
+            case FileNotFoundError():
+                return "the file of certificates that the environment variable SSL_CERT_FILE names is not there"
         cause = cause.__cause__ or cause.__context__
     return f"{type(error).__name__}: {error}"
 

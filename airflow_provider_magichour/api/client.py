@@ -90,6 +90,15 @@ class ClientSettings:
         return hashlib.sha256(self.api_key.encode()).hexdigest()
 
 
+@contextlib.contextmanager
+def _connecting() -> Iterator[None]:
+    """Make whatever keeps a connection from being prepared what it is to the caller: none was made."""
+    try:
+        yield
+    except Exception as error:  # certificates, proxies, packages for proxies
+        raise httpx.ConnectError(str(error)) from error
+
+
 @functools.cache
 def _tls() -> ssl.SSLContext:
     """Built once: it reads the whole trust store, some 13 ms."""
@@ -124,7 +133,7 @@ class _BaseClient:
     def _read(self, call: Call[T], response: httpx.Response) -> T | Failure:
         return calls.read_answer(call, response.status_code, response.headers, response.content, now=time.time())
 
-    def _lost(self, error: httpx.TransportError | httpx.InvalidURL) -> Failure:
+    def _lost(self, error: httpx.RequestError | httpx.InvalidURL) -> Failure:
         """Name what went wrong without httpx's text, which may hold addresses."""
         if isinstance(error, NEVER_SENT):
             return Failure(f"no connection ({calls.why_no_connection(error)})", sent=False)
@@ -195,16 +204,17 @@ class MagicHourClient(_BaseClient):
                 if call.content:
                     request["content"] = stack.enter_context(call.content())
                 return self._read(call, self._connected(call, stack).request(**request))
-            except (httpx.TransportError, httpx.InvalidURL) as error:
+            except (httpx.RequestError, httpx.InvalidURL) as error:
                 return self._lost(error)
 
     def _connected(self, call: Call[Any], stack: contextlib.ExitStack) -> httpx.Client:
-        if call.creates:
-            # A kept-alive connection that the server has closed meanwhile would look like a lost answer.
-            return stack.enter_context(httpx.Client(**self._options()))
-        if self._http is None:
-            self._http = httpx.Client(**self._options())
-        return self._http
+        with _connecting():
+            if call.creates:
+                # A kept-alive connection that the server has closed meanwhile would look like a lost answer.
+                return stack.enter_context(httpx.Client(**self._options()))
+            if self._http is None:
+                self._http = httpx.Client(**self._options())
+            return self._http
 
     def upload(self, content: Callable[[], IO[bytes]], *, size: int, extension: str, type: Kind = "image") -> UploadUrl:
         """Upload a file, streamed; Magic Hour keeps it for 7 days (inputs and outputs page, 2026-08-22).
@@ -237,11 +247,9 @@ class MagicHourClient(_BaseClient):
         headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
         if start:
             headers["Range"] = f"bytes={start}-"
-        with (
-            _unlogged(),
-            httpx.Client(**self._options(), follow_redirects=True) as http,
-            http.stream("GET", url, headers=headers) as response,
-        ):
+        with _connecting():
+            http = httpx.Client(**self._options(), follow_redirects=True)
+        with _unlogged(), http, http.stream("GET", url, headers=headers) as response:
             yield response
 
 
@@ -301,17 +309,18 @@ class AsyncMagicHourClient(_BaseClient):
         sent = self._sent_apart if call.creates or call.content else self._sent
         try:
             return self._read(call, await sent(call))
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except (httpx.RequestError, httpx.InvalidURL) as error:
             return self._lost(error)
 
     async def _sent(self, call: Call[Any]) -> httpx.Response:
         """Send below httpx's client, which costs as much as the rest of a look at a project."""
         if self._transport is None:
-            tls = await asyncio.to_thread(_tls)
-            # Another one may have made it while this one waited.
-            self._transport = self._transport or transport_for(
-                self.settings.base_url, tls, self.settings.max_connections
-            )
+            with _connecting():
+                tls = await asyncio.to_thread(_tls)
+                # Another one may have made it while this one waited.
+                self._transport = self._transport or transport_for(
+                    self.settings.base_url, tls, self.settings.max_connections
+                )
         seconds = self.settings.request_timeout
         timeouts = {"connect": seconds, "read": seconds, "write": seconds, "pool": seconds}
         request = httpx.Request(**self._request(call), extensions={"timeout": timeouts})
@@ -324,11 +333,13 @@ class AsyncMagicHourClient(_BaseClient):
 
         Uploads too: a kept one sends only bodies that are in memory.
         """
-        await asyncio.to_thread(_tls)
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(_unlogged())
-            content = _chunks(stack.enter_context(call.content())) if call.content else None
-            async with httpx.AsyncClient(**self._options()) as http:
+        with _connecting():
+            await asyncio.to_thread(_tls)
+            http = httpx.AsyncClient(**self._options())
+        async with http:
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(_unlogged())
+                content = _chunks(stack.enter_context(call.content())) if call.content else None
                 return await http.request(**self._request(call), content=content)
 
     async def upload(

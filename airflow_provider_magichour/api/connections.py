@@ -28,6 +28,8 @@ def transport_for(base_url: str, verify: ssl.SSLContext, connections: int) -> ht
     proxies = getproxies()
     proxy = proxies.get(url.scheme) or proxies.get("all")
     if proxy and not proxy_bypass(url.host):
+        # As curl, requests and httpx's client read it.
+        proxy = proxy if "://" in proxy else f"http://{proxy}"
         limits = httpx.Limits(max_connections=connections, keepalive_expiry=IDLE)
         return httpx.AsyncHTTPTransport(verify=verify, proxy=proxy, limits=limits)
     return KeptConnections(verify)
@@ -74,7 +76,7 @@ class KeptConnections(httpx.AsyncBaseTransport):
                 )
         except TimeoutError as error:
             raise httpx.ConnectTimeout(str(error)) from error
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # a label of the name that is empty or too long is the latter
             raise httpx.ConnectError(str(error)) from error
         return connection
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from weakref import WeakKeyDictionary
 
@@ -11,6 +12,9 @@ from airflow_provider_magichour.api.learning import RenderTimes
 
 RESOLVED_FOR = 60.0
 """Seconds after which a connection is resolved again, so that a change of it reaches those that wait."""
+
+RENEWAL = 10.0
+"""Seconds that this may take while all others wait; then they go on with what is known."""
 
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedClient]] = WeakKeyDictionary()
 
@@ -62,11 +66,10 @@ class SharedClient:
     ) -> AsyncMagicHourClient:
         if client is None:
             return AsyncMagicHourClient(await resolve())
-        try:
-            client.renew(await resolve())
-        except Exception:
-            # What could be resolved a minute ago may be on its way back; the API says when it is no longer good.
-            return client
+        # What could be resolved a minute ago may be on its way back; the API says when it is no longer good.
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(RENEWAL):
+                client.renew(await resolve())
         return client
 
     def doubt(self) -> None:
