@@ -44,7 +44,7 @@ $(UI_STAMP): $(STAMP)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c $(CONSTRAINTS) --group ui
 	@touch $@
 
-bench: $(STAMP) ## what thousands of waiting jobs cost, beside others (some 25 minutes); ARGS="--quick" for a first look
+bench: $(STAMP) ## what thousands of waiting jobs cost, beside others (half an hour); ARGS="--quick" for a first look
 	@$(BIN)/python -m tools.bench $(ARGS)
 
 bench-media: $(STAMP) ## memory and speed of a gibibyte up and down, file and S3, beside plain httpx; ARGS="--mib 64" for less

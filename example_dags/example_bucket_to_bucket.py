@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import AssetAlias, ObjectStoragePath, Param, dag, task
+from airflow.sdk import AssetAlias, ObjectStoragePath, Param, dag, task, task_group
 
 from airflow_provider_magichour.operators import MagicHourDownloadOperator, MagicHourImageToVideoOperator
 from airflow_provider_magichour.sensors import MagicHourProjectSensor
@@ -32,24 +32,22 @@ def example_bucket_to_bucket():
         folder = ObjectStoragePath(params["photos"])
         return sorted(f"{params['photos']}{photo.name}" for photo in folder.iterdir() if photo.suffix == ".jpg")
 
-    submit = MagicHourImageToVideoOperator.partial(
-        task_id="submit",
-        model="kling-3.0",
-        resolution="720p",
-        end_seconds=5,
-    ).expand(image=photos())
+    @task_group
+    def clip(photo: str):
+        submit = MagicHourImageToVideoOperator(
+            task_id="submit", image=photo, model="kling-3.0", resolution="720p", end_seconds=5
+        )
+        wait = MagicHourProjectSensor(
+            task_id="wait",
+            project_id=submit.output,
+            deferrable=True,
+            poke_interval=2,  # the sandbox renders in seconds; leave it out for the real API
+        )
+        MagicHourDownloadOperator(
+            task_id="download", project_id=wait.output, destination="{{ params.clips }}", outlets=[CLIPS]
+        )
 
-    wait = MagicHourProjectSensor.partial(
-        task_id="wait",
-        deferrable=True,
-        poke_interval=2,  # the sandbox renders in seconds; leave it out for the real API
-    ).expand(project_id=submit.output)
-
-    MagicHourDownloadOperator.partial(
-        task_id="download",
-        destination="{{ params.clips }}",
-        outlets=[CLIPS],
-    ).expand(project_id=wait.output)
+    clip.expand(photo=photos())
 
 
 @dag(schedule=[CLIPS], tags=["magichour"])

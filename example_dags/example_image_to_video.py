@@ -1,4 +1,4 @@
-"""A folder of photos becomes a folder of clips: one mapped clip for each photo.
+"""A folder of photos becomes a folder of clips: one mapped task group for each photo.
 
 Needs a connection ``magichour_default``. On the real API it costs 240 credits a photo
 (5 s of kling-3.0 at 720p, prices of August 2026).
@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import Param, dag, task
+from airflow.sdk import Param, dag, task, task_group
 
 from airflow_provider_magichour.operators import MagicHourDownloadOperator, MagicHourImageToVideoOperator
 from airflow_provider_magichour.retries import magichour_retry_policy
@@ -35,32 +35,33 @@ def example_image_to_video():
     def photos(params: dict[str, str]) -> list[str]:
         return sorted(str(photo) for photo in Path(params["photos"]).glob("*.jpg"))
 
-    submit = MagicHourImageToVideoOperator.partial(
-        task_id="submit",
-        model="kling-3.0",
-        max_credits=300,
-        resolution="720p",
-        end_seconds=5,
-        prompt="the camera moves slowly towards the subject",
-    ).expand(image=photos())
+    @task_group
+    def clip(photo: str):
+        submit = MagicHourImageToVideoOperator(
+            task_id="submit",
+            image=photo,
+            model="kling-3.0",
+            resolution="720p",
+            end_seconds=5,
+            prompt="the camera moves slowly towards the subject",
+            max_credits=300,
+        )
+        wait = MagicHourProjectSensor(
+            task_id="wait",
+            project_id=submit.output,
+            deferrable=True,
+            poke_interval=2,  # the sandbox renders in seconds; leave it out for the real API
+            timeout=3600,
+        )
+        MagicHourDownloadOperator(task_id="download", project_id=wait.output, destination="{{ params.clips }}")
+        return wait.output
 
-    wait = MagicHourProjectSensor.partial(
-        task_id="wait",
-        deferrable=True,
-        poke_interval=2,  # the sandbox renders in seconds; leave it out for the real API
-        timeout=3600,
-    ).expand(project_id=submit.output)
-
-    MagicHourDownloadOperator.partial(
-        task_id="download",
-        destination="{{ params.clips }}",
-    ).expand(project_id=wait.output)
-
-    @task(trigger_rule="all_done")  # those that failed are refunded
+    @task(trigger_rule="all_done")  # a clip that fails is refunded
     def cost(clips: Iterable[dict[str, Any]]) -> int:
         return sum(clip["credits_charged"] or 0 for clip in clips)
 
-    cost(wait.output)
+    # A group for each photo: none waits for another, and one that fails takes none along.
+    cost(clip.expand(photo=photos()))
 
 
 example_image_to_video()

@@ -31,9 +31,9 @@ COMMANDS = [command for snippet in of("bash", ALL) for command in snippet.comman
 EXPECTED = {
     "product_clips": {
         "photos": "_PythonDecoratedOperator",
-        "submit": "MagicHourImageToVideoOperator",
-        "wait": "MagicHourProjectSensor",
-        "download": "MagicHourDownloadOperator",
+        "clip.submit": "MagicHourImageToVideoOperator",
+        "clip.wait": "MagicHourProjectSensor",
+        "clip.download": "MagicHourDownloadOperator",
     },
     "one_clip": {"clip": "MagicHourImageToVideoOperator"},
 }

@@ -82,7 +82,7 @@ def test_the_example_dag_turns_photos_into_clips(airflow: LocalAirflow, tmp_path
     run_id = airflow.rest.trigger("example_image_to_video", conf)
     assert airflow.wait_for_run("example_image_to_video", run_id, 180) == "success"
     written = [
-        airflow.rest.xcom("example_image_to_video", run_id, "download", map_index=index)[0] for index in range(3)
+        airflow.rest.xcom("example_image_to_video", run_id, "clip.download", map_index=index)[0] for index in range(3)
     ]
     assert sorted(written) == sorted(str(clip) for clip in tmp_path.iterdir())
     assert all(Path(clip).read_bytes()[4:8] == b"ftyp" for clip in written)

@@ -140,8 +140,8 @@ def _show_clips(airflow: LocalAirflow, run_id: str, view: DemoView, seconds: flo
     credits = 0
     view.console.print()
     for index, photo in enumerate(photos):
-        written = airflow.rest.xcom(DAG_ID, run_id, "download", map_index=index)
-        project = airflow.rest.xcom(DAG_ID, run_id, "wait", map_index=index)
+        written = airflow.rest.xcom(DAG_ID, run_id, "clip.download", map_index=index)
+        project = airflow.rest.xcom(DAG_ID, run_id, "clip.wait", map_index=index)
         credits += project["credits_charged"] or 0
         text = f"{photo:<12} {_clip(Path(unquote(urlparse(written[0]).path)), project)}"
         view.console.print(text, highlight=False, soft_wrap=True)

@@ -46,7 +46,7 @@ class DemoView:
         self.console.print(f"[dim]{seconds:5.1f} s[/]  {text}", highlight=False, soft_wrap=True)
 
     def name_photos(self, photos: Sequence[str]) -> None:
-        """Show the mapped tasks under the names of their photos."""
+        """Show the mapped groups under the names of their photos."""
         self._photos = photos
 
     def update(self, instances: Sequence[TaskInstance]) -> None:
@@ -57,7 +57,7 @@ class DemoView:
         for ti in instances:
             if self._shown.get(ti.label) != ti.state and ti.state is not None:
                 photo = self._photo(ti.map_index) if ti.map_index >= 0 else ""
-                self.say(f"{ti.task_id:<9} {photo:<14} {ti.state}")
+                self.say(f"{_step(ti):<9} {photo:<14} {ti.state}")
                 self._shown[ti.label] = ti.state
 
     def _table(self, instances: Sequence[TaskInstance]) -> Table:
@@ -65,13 +65,18 @@ class DemoView:
         table.add_column("photo", min_width=12)
         for step in STEPS:
             table.add_column(step, min_width=18)
-        by_place = {(ti.task_id, ti.map_index): ti for ti in instances}
-        for index in sorted({ti.map_index for ti in instances if ti.task_id in STEPS and ti.map_index >= 0}):
+        by_place = {(_step(ti), ti.map_index): ti for ti in instances}
+        for index in sorted({index for step, index in by_place if step in STEPS and index >= 0}):
             table.add_row(self._photo(index), *(_cell(by_place.get((step, index))) for step in STEPS))
         return table
 
     def _photo(self, index: int) -> str:
         return self._photos[index] if index < len(self._photos) else f"photo {index}"
+
+
+def _step(ti: TaskInstance) -> str:
+    """Return the name of a task within its group."""
+    return ti.task_id.rpartition(".")[2]
 
 
 def _cell(ti: TaskInstance | None) -> str:
