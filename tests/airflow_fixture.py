@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.webhook_scene import SETTINGS
 from tools.local_airflow import LocalAirflow
 
 
 @pytest.fixture(scope="session")
 def local_airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
-    """A healthy Airflow whose only DAG folder is empty: write DAG files into `local_airflow.dag_folders[0]`."""
+    """A healthy Airflow whose only DAG folder is empty: write DAG files into `local_airflow.dag_folders[0]`.
+
+    It receives webhooks.
+    """
     folder: Path = tmp_path_factory.mktemp("dags")
-    with LocalAirflow(folder) as airflow:
+    with LocalAirflow(folder, env=SETTINGS) as airflow:
         yield airflow

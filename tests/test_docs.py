@@ -24,6 +24,7 @@ from airflow_provider_magichour.hooks import MagicHourHook, settings_from
 from airflow_provider_magichour.operators import MagicHourImageToVideoOperator
 from airflow_provider_magichour.sandbox import Sandbox
 from airflow_provider_magichour.submission import Record, read_record
+from tests.connections import connected
 from tests.snippets import exported, of, snippets
 from tools.airflow_settings import migrated_database
 from tools.local_airflow import LocalAirflow
@@ -370,32 +371,29 @@ with DAG("product_clips", schedule=None):
 """
 
 
-def test_the_ways_out_of_an_unsure_submission_work_by_rest(
-    local_airflow: LocalAirflow, sandbox: Sandbox, request: pytest.FixtureRequest
-) -> None:
+def test_the_ways_out_of_an_unsure_submission_work_by_rest(local_airflow: LocalAirflow, sandbox: Sandbox) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     adopt, anew = [snippet for snippet in of("bash", snippets(DOCS / "paying-once.md")) if "curl" in snippet.text]
     rest = local_airflow.rest
     shown = exported(adopt.commands[0])
     run_id = shown["RUN"]
-    rest.add_connection("magichour_default", "magichour", host=sandbox.url, password=sandbox.api_key)
-    request.addfinalizer(lambda: rest.delete_connection("magichour_default"))  # this Airflow is the session's
-    (local_airflow.dag_folders[0] / "product_clips.py").write_text(TWO_PHOTOS)
-    local_airflow.wait_for_dag(shown["DAG"])
-    jobs = len(sandbox.jobs)
-    sandbox.faults.add("create", cut=True, after=True, times=2)
-    rest.trigger(shown["DAG"], run_id=run_id)
-    assert local_airflow.wait_for_run(shown["DAG"], run_id, 120) == "failed"
-    assert "It is not known whether" in rest.log(shown["DAG"], run_id, "submit", map_index=0)
-    assert len(sandbox.jobs) == jobs + 2
-    found = sandbox.requests.to("create")[0].job
-    login = {"username": local_airflow.user, "password": local_airflow.password}
-    token = httpx.post(f"{local_airflow.url}/auth/token", json=login, trust_env=False).json()["access_token"]
-    for snippet in (adopt, anew):
-        text = snippet.text.replace(shown["AIRFLOW"], local_airflow.url).replace("TOKEN=...", f"TOKEN={token}")
-        run(["bash", "-e", "-c", text.replace("cm1234567890", str(found))], dict(os.environ))
-    assert local_airflow.wait_for_run(shown["DAG"], run_id, 120) == "success"
-    assert rest.xcom(shown["DAG"], run_id, "submit", map_index=0) == found
-    assert rest.state_store(shown["DAG"], run_id, "submit", map_index=0)["magichour_submission"]["adopted"] is True
-    assert len(sandbox.jobs) == jobs + 3
+    with connected(local_airflow, sandbox):
+        (local_airflow.dag_folders[0] / "product_clips.py").write_text(TWO_PHOTOS)
+        local_airflow.wait_for_dag(shown["DAG"])
+        jobs = len(sandbox.jobs)
+        sandbox.faults.add("create", cut=True, after=True, times=2)
+        rest.trigger(shown["DAG"], run_id=run_id)
+        assert local_airflow.wait_for_run(shown["DAG"], run_id, 120) == "failed"
+        assert "It is not known whether" in rest.log(shown["DAG"], run_id, "submit", map_index=0)
+        assert len(sandbox.jobs) == jobs + 2
+        found = sandbox.requests.to("create")[0].job
+        login = {"username": local_airflow.user, "password": local_airflow.password}
+        token = httpx.post(f"{local_airflow.url}/auth/token", json=login, trust_env=False).json()["access_token"]
+        for snippet in (adopt, anew):
+            text = snippet.text.replace(shown["AIRFLOW"], local_airflow.url).replace("TOKEN=...", f"TOKEN={token}")
+            run(["bash", "-e", "-c", text.replace("cm1234567890", str(found))], dict(os.environ))
+        assert local_airflow.wait_for_run(shown["DAG"], run_id, 120) == "success"
+        assert rest.xcom(shown["DAG"], run_id, "submit", map_index=0) == found
+        assert rest.state_store(shown["DAG"], run_id, "submit", map_index=0)["magichour_submission"]["adopted"] is True
+        assert len(sandbox.jobs) == jobs + 3

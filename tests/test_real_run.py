@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_magichour.sandbox.server import Sandbox
+from tests.connections import connected
 from tools.airflow_rest import TaskInstance
 from tools.local_airflow import LocalAirflow
 
@@ -52,9 +53,9 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="module")
-def airflow(local_airflow: LocalAirflow, sandbox: Sandbox) -> LocalAirflow:
-    local_airflow.rest.add_connection("magichour_default", "magichour", host=sandbox.url, password=sandbox.api_key)
-    return local_airflow
+def airflow(local_airflow: LocalAirflow, sandbox: Sandbox) -> Iterator[LocalAirflow]:
+    with connected(local_airflow, sandbox) as airflow:
+        yield airflow
 
 
 @pytest.fixture(scope="module")

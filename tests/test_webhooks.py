@@ -18,15 +18,15 @@ import httpx
 import pytest
 
 from airflow_provider_magichour.sandbox import Sandbox
+from tests.connections import connected
 from tests.webhook_scene import SECRET, api_server, body, deliver, signed
 from tools.local_airflow import LocalAirflow
+
+pytest_plugins = ["tests.airflow_fixture"]
 
 DOCS = (Path(__file__).parent.parent / "docs" / "webhooks.md").read_text()
 FETCH, REPORT, SEND = re.findall(r"^```python\n(.*?)^```", DOCS, re.M | re.S)
 COMPLETED, ERRORED = "magichour://videos/completed", "magichour://videos/errored"
-
-
-SETTINGS = {"AIRFLOW__MAGICHOUR__WEBHOOK_SECRET": SECRET, "AIRFLOW__MAGICHOUR__WEBHOOK_TOLERANCE": "600"}
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +41,10 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def airflow(sandbox: Sandbox, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
+def airflow(local_airflow: LocalAirflow, sandbox: Sandbox, clips: Path) -> Iterator[LocalAirflow]:
     """An Airflow with the documented DAG on completed videos; nothing is scheduled on failed ones."""
-    folder = tmp_path_factory.mktemp("dags")
-    (folder / "fetch.py").write_text(FETCH.replace("s3://my-bucket/clips", str(clips)))
-    with LocalAirflow(folder, env=SETTINGS) as airflow:
-        airflow.rest.add_connection("magichour_default", "magichour", host=sandbox.url, password=sandbox.api_key)
+    (local_airflow.dag_folders[0] / "fetch.py").write_text(FETCH.replace("s3://my-bucket/clips", str(clips)))
+    with connected(local_airflow, sandbox) as airflow:
         airflow.wait_for_dag("fetch_completed_videos")
         airflow.rest.unpause("fetch_completed_videos")
         yield airflow
@@ -66,13 +64,13 @@ def asset_is_active(airflow: LocalAirflow) -> bool:
 
 
 def events(airflow: LocalAirflow) -> list[dict[str, Any]]:
-    listed = airflow.rest.call("GET", "/assets/events", params={"limit": 100})["asset_events"]
-    return [{"uri": event["uri"], **event["extra"]} for event in listed]
+    listed = airflow.rest.call("GET", "/assets/events", params={"limit": 100, "order_by": "-timestamp"})["asset_events"]
+    return [{"uri": event["uri"], **event["extra"]} for event in listed if event["uri"] in (COMPLETED, ERRORED)]
 
 
 def logged(airflow: LocalAirflow) -> str:
     """What the API server has told since it started, as its operator sees it."""
-    return airflow.component_log("api-server", 5000)
+    return airflow.component_log("api-server", 100_000)
 
 
 def a_project(sandbox: Sandbox) -> str:
@@ -176,7 +174,7 @@ def test_a_refusal_says_why_and_writes_nothing(
     assert "refused" not in line
 
 
-def connected(airflow: LocalAirflow) -> socket.socket:
+def plugged(airflow: LocalAirflow) -> socket.socket:
     return socket.create_connection(("127.0.0.1", airflow.port), timeout=30)
 
 
@@ -191,14 +189,14 @@ def head(headers: dict[str, str]) -> bytes:
 
 def test_a_body_of_unknown_length_is_refused_as_soon_as_it_is_too_large(airflow: LocalAirflow, url: str) -> None:
     chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
-    with connected(airflow) as connection:
+    with plugged(airflow) as connection:
         connection.sendall(head({"transfer-encoding": "chunked"}) + chunk * 5)  # and it never ends
         assert connection.recv(1024).startswith(b"HTTP/1.1 413")
 
 
 def test_a_body_that_ends_early_leaves_a_line_and_nothing_else(airflow: LocalAirflow, url: str) -> None:
     content = body(project_id="early")
-    with connected(airflow) as connection:
+    with plugged(airflow) as connection:
         connection.sendall(head({**signed(content), "content-length": str(len(content))}) + content[:-10])
     airflow.wait_for(lambda: "(400): its body ended early" in logged(airflow), 30, "the log line")
     assert "early" not in [event["project_id"] for event in events(airflow)]

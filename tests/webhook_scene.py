@@ -19,6 +19,7 @@ from tools.airflow_settings import component_environment
 from tools.local_airflow import LocalAirflow
 
 SECRET = "whsec_Tr1cky.secret-of/tests="
+SETTINGS = {"AIRFLOW__MAGICHOUR__WEBHOOK_SECRET": SECRET, "AIRFLOW__MAGICHOUR__WEBHOOK_TOLERANCE": "600"}
 
 
 def body(event: str = "video.completed", project_id: str = "clip1", **changes: Any) -> bytes:
