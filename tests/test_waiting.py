@@ -434,6 +434,25 @@ def test_a_failure_does_not_say_none(error):
     assert "None" not in str(project_failure(project("error", error=error), resubmits=True))
 
 
+def test_a_failure_shows_no_signature_of_a_url_that_the_api_repeats():
+    error = {"code": "invalid_input", "message": "Could not fetch https://x/a.png?token=secret&v=1, sorry"}
+    failed = project("error", error=error)
+    assert failed.error.message == "Could not fetch https://x/a.png?... sorry"
+    assert "Could not fetch https://x/a.png?... sorry" in str(project_failure(failed, resubmits=True))
+
+
+def test_a_failure_repeats_the_start_of_a_long_message():
+    failed = project("error", error={"code": "c" * 10_000, "message": "m" * 10_000})
+    assert "m" * 500 in str(project_failure(failed, resubmits=True))
+    assert len(str(project_failure(failed, resubmits=True))) < 1200
+
+
+def test_a_message_that_is_no_text_is_none():
+    failed = project("error", error={"code": "processing_timeout", "message": {"url": URL}})
+    assert failed.error.message is None
+    assert "secret" not in str(project_failure(failed, resubmits=True))
+
+
 def test_an_interval_of_zero_still_leaves_the_api_a_second():
     watch = Watch("p", 0.0, 100.0, interval=0)
     assert (watch.first_delay(0.0), watch.next_delay(0.0)) == (1.0, 1.0)

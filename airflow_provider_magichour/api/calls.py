@@ -22,6 +22,7 @@ from airflow_provider_magichour.api.schemas import (
     Project,
     UploadUrls,
 )
+from airflow_provider_magichour.api.schemas import QUERY as QUERY
 from airflow_provider_magichour.exceptions import (
     MagicHourApiError,
     MagicHourInvalidRequestError,
@@ -33,13 +34,14 @@ T = TypeVar("T")
 
 KEY_PAGE = "https://magichour.ai/developer?tab=api-keys"
 
-# Signed URLs are credentials; the API may repeat one that it could not fetch.
-QUERY = re.compile(r"(?<=\S)\?[^\s\"'<>]+=[^\s\"'<>]*")
+LONGEST_SHOWN = 500
+"""Characters of a value in a message."""
 
 
 def shown(value: object) -> str:
-    """Return a value for a message, without the signature of a URL in it."""
-    return QUERY.sub("?...", repr(value))
+    """Return a value for a message, without the signature of a URL in it; the start of a long one."""
+    text = QUERY.sub("?...", repr(value))
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 # The API's ids are opaque; these characters cannot leave their place in a path.
@@ -142,17 +144,17 @@ def _project_path(project_id: str, kind: str) -> str:
 def checked_project_id(project_id: object) -> str:
     """Return a project id that cannot change the path called.
 
-    :raises MagicHourInvalidRequestError: for anything else, naming the value.
+    :raises MagicHourInvalidRequestError: for anything else, naming the value, but no signature in it.
     """
     if not isinstance(project_id, str):
         raise MagicHourInvalidRequestError(
-            f"project_id={project_id!r}: one project id (a text) is needed, as the submitting task returns it. "
+            f"project_id={shown(project_id)}: one project id (a text) is needed, as the submitting task returns it. "
             "None means that the upstream task pushed nothing (was it skipped, or do_xcom_push=False?); "
             "for a list, map over it with .expand(project_id=...)."
         )
     if not PROJECT_ID.fullmatch(project_id):
         raise MagicHourInvalidRequestError(
-            f"project_id={project_id!r}: a project id is made of letters, digits and . _ ~ - "
+            f"project_id={shown(project_id)}: a project id is made of letters, digits and . _ ~ - "
             "and starts with a letter or digit; use the one that the submitting task returned."
         )
     return project_id

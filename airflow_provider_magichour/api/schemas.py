@@ -7,6 +7,7 @@ deprecated fields, carry new ones and use words nobody has seen.
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, TypeVar
@@ -166,11 +167,26 @@ class Download(_Read):
     expires_at: Lenient[str] = None
 
 
+# Signed URLs are credentials; the API may repeat one that it could not fetch.
+QUERY = re.compile(r"(?<=\S)\?[^\s\"'<>]+=[^\s\"'<>]*")
+
+LONGEST_SAID = 500
+"""Characters that are kept of a text of the API's."""
+
+
+def _said(value: Any, handler: Any) -> str:
+    return QUERY.sub("?...", _text(value, handler))[:LONGEST_SAID]
+
+
+Said = Annotated[str, WrapValidator(_said)]
+"""A text of the API's that ends up in messages: without signatures of URLs, and not longer than a message may be."""
+
+
 class ProjectError(_Read):
     """Why a project failed."""
 
-    code: Lenient[str] = None
-    message: Lenient[str] = None
+    code: Lenient[Said] = None
+    message: Lenient[Said] = None
 
 
 class Project(_Read):
