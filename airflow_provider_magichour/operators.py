@@ -92,6 +92,7 @@ class MagicHourImageToVideoOperator(ProjectWait):
 
     image = SignedUrlField()
     end_image = SignedUrlField()
+    extra_body = SignedUrlField()
 
     def __init__(
         self,

@@ -299,6 +299,33 @@ def test_rendered_field_holds_the_id_alone(sandbox: Any, context: Any) -> None:
     assert task.project_id == "p1"
 
 
+@pytest.mark.parametrize("template", ["{{ ti.xcom_pull('wait') }}", "{{ ti.xcom_pull('wait') | tojson }}"])
+def test_text_of_what_a_waiting_task_returned_is_enough(sandbox: Any, context: Any, run: Any, template: str) -> None:
+    waited, _ = run(sandbox.add_job().id, "poke")
+    with DAG("d", schedule=None):
+        task = sensor(template, "poke")
+    task.render_template_fields({**context(), "ti": TaskWithXCom(wait=waited)})
+    assert task.project_id == waited["project_id"]
+    assert task.execute(context())["project_id"] == waited["project_id"]
+
+
+def test_list_of_what_waiting_tasks_returned_is_refused_by_its_ids(sandbox: Any, context: Any, run: Any) -> None:
+    waited = [run(sandbox.add_job().id, "poke")[0] for _ in range(2)]
+    with DAG("d", schedule=None):
+        task = sensor("{{ [ti.xcom_pull('a'), ti.xcom_pull('b')] }}", "poke")
+    task.render_template_fields({**context(), "ti": TaskWithXCom(a=waited[0], b=waited[1])})
+    assert task.project_id == [each["project_id"] for each in waited]
+    with pytest.raises(MagicHourInvalidRequestError, match=f"project_id=.*{waited[1]['project_id']}.*expand"):
+        task.execute(context())
+
+
+class TaskWithXCom:
+    """Of a task instance, what upstream tasks have returned."""
+
+    def __init__(self, **returned: Any) -> None:
+        self.xcom_pull = returned.get
+
+
 def intervals(task: Any, context: Any, clock: Any, sandbox: Any) -> set[float]:
     clock.at(clock.passed + 300, lambda: sandbox.jobs.change(task.project_id, render_seconds=0))
     del clock.sleeps[:]

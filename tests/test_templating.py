@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,14 @@ from airflow.providers.common.compat.sdk import redact
 
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 from airflow_provider_magichour.operators import MagicHourImageToVideoOperator
-from airflow_provider_magichour.templating import ProjectIdField, seconds
+from airflow_provider_magichour.templating import ProjectIdField, seconds, without_signatures
+
+SIGNED = "https://videos.example.com/a.mp4?X-Amz-Date=1&X-Amz-Signature=5ecret"
+
+
+def waited(project_id):
+    """What a waiting task returns."""
+    return {"project_id": project_id, "download_urls": [SIGNED], "expires_at": None, "fps": 24.0}
 
 
 class Task:
@@ -27,10 +35,43 @@ class Task:
         pytest.param("{{ ti.xcom_pull('submit') }}", "{{ ti.xcom_pull('submit') }}", id="template"),
         pytest.param(["p1"], ["p1"], id="list"),
         pytest.param(None, None, id="none"),
+        pytest.param(str(waited("p1")), "p1", id="text-of-a-dict"),
+        pytest.param(f" {waited('p1')}\n", "p1", id="text-with-blanks"),
+        pytest.param(json.dumps(waited("p1")), "p1", id="json"),
+        pytest.param([waited("p1"), waited("p2")], ["p1", "p2"], id="list-of-dicts"),
+        pytest.param((waited("p1"), None), ["p1", None], id="tuple"),
+        pytest.param(str([waited("p1"), waited("p2")]), ["p1", "p2"], id="text-of-a-list"),
+        pytest.param([str(waited("p1")), json.dumps(waited("p2"))], ["p1", "p2"], id="list-of-texts"),
+        pytest.param([[waited("p1")]], [["p1"]], id="list-in-a-list"),
+        pytest.param({"project_id": waited("p1")}, "p1", id="dict-in-a-dict"),
+        pytest.param("{{ {'project_id': 'p1'} }}", "{{ {'project_id': 'p1'} }}", id="template-with-a-dict"),
+        pytest.param("", "", id="empty"),
     ],
 )
 def test_of_what_is_handed_over_the_id_alone_is_kept(value, kept):
     assert Task(value).project_id == kept
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param({"id": "p1", "downloads": [{"url": SIGNED}]}, id="another-dict"),
+        pytest.param([SIGNED], id="urls"),
+        pytest.param(str([SIGNED]), id="text-of-urls"),
+        pytest.param(f"{{'project_id': 'p1', 'download_urls': ['{SIGNED}", id="half-a-text"),
+        pytest.param(str([*[waited("p1")] * 2000]), id="too-long"),
+        pytest.param("{'project_id': " + "[" * 5000 + repr(SIGNED), id="too-deep"),
+        pytest.param("{'project_id': " + "-" * 50_000 + f"1, 'url': {SIGNED!r}}}", id="too-deep-to-compile"),
+        pytest.param('{"project_id": ' + "[" * 40_000 + json.dumps(SIGNED), id="too-deep-json"),
+    ],
+)
+def test_of_what_holds_no_id_no_signature_is_kept(value):
+    assert "5ecret" not in repr(vars(Task(value)))
+
+
+def test_a_text_is_read_and_never_run():
+    text = "{'project_id': __import__('os').getcwd()}"
+    assert Task(text).project_id == text
 
 
 def test_setting_it_again_as_rendering_does_reduces_it_too():
@@ -107,3 +148,38 @@ def test_a_plain_query_of_an_image_is_not_masked():
     url = "https://h.example/a.jpg?version=20260901"
     MagicHourImageToVideoOperator(task_id="submit", image=url, end_seconds=5)
     assert redact(url) == url
+
+
+def test_a_signature_deep_in_further_fields_is_masked_wherever_airflow_shows_it():
+    url = "https://h.example/a.jpg?token=deep5ecret"
+    task = MagicHourImageToVideoOperator(task_id="submit", image="later.jpg", end_seconds=5, extra_body={})
+    task.extra_body = {"assets": {"masks": [{"url": url}]}, "seed": 5}
+    assert task.extra_body["assets"]["masks"][0]["url"] == url
+    assert "deep5ecret" not in str(redact(task.extra_body))
+
+
+@pytest.mark.parametrize(
+    ("value", "cleaned"),
+    [
+        pytest.param("https://h.example/a.jpg?v=1&X-Amz-Signature=s", "https://h.example/a.jpg", id="s3"),
+        pytest.param("https://h.example/a.jpg?sv=1&SIG=s", "https://h.example/a.jpg", id="azure"),
+        pytest.param("https://h.example/a.jpg?token=s", "https://h.example/a.jpg", id="token"),
+        pytest.param("https://h.example/a.jpg?v=1&%74oken=s", "https://h.example/a.jpg", id="escaped"),
+        pytest.param("https://h.example/?url=https%3A%2F%2Fx%2Fa%3Fsig%3Ds", "https://h.example/", id="url-in-a-url"),
+        pytest.param("https://h.example/?url=https://x/a?sig=s", "https://h.example/", id="bare-url-in-a-url"),
+        pytest.param("https://h.example/a.jpg?v=a b&token=s", "https://h.example/a.jpg?v=a b", id="blank"),
+        pytest.param("https://u:s@s@h.example/a.jpg?v=1", "https://h.example/a.jpg?v=1", id="login"),
+        pytest.param("Like https://x/a?sig=s? Or https://x/b?v=1", "Like https://x/a Or https://x/b?v=1", id="text"),
+        pytest.param("https://h.example/@me/a.jpg?v=1", "https://h.example/@me/a.jpg?v=1", id="plain"),
+        pytest.param("http://[bad/a.png?v=1", "http://[bad/a.png?v=1", id="no-url"),
+        pytest.param("api-assets/1.png", "api-assets/1.png", id="path"),
+        pytest.param("What? x@y & so on", "What? x@y & so on", id="words"),
+        pytest.param(
+            {"a": [{"url": "https://x/a?sig=s"}, ("https://x/b?token=s",)], "b": 5, "c": None},
+            {"a": [{"url": "https://x/a"}, ["https://x/b"]], "b": 5, "c": None},
+            id="deep",
+        ),
+    ],
+)
+def test_what_others_may_see_has_no_signature(value, cleaned):
+    assert without_signatures(value) == cleaned
