@@ -20,7 +20,7 @@ from airflow_provider_magichour.api.calls import shown
 from airflow_provider_magichour.api.capabilities import AUDIO_EXTENSIONS, IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
 from airflow_provider_magichour.api.schemas import ImageToVideoRequest, Kind
 from airflow_provider_magichour.exceptions import MagicHourError, MagicHourInvalidRequestError, MagicHourStorageError
-from airflow_provider_magichour.submission import unsigned
+from airflow_provider_magichour.templating import without_signatures
 
 MAGIC_HOUR_PATHS = ("api-assets/", "saved-items/")
 BLOCK = 13 << 19
@@ -114,8 +114,8 @@ def image_uris(request: ImageToVideoRequest, sources: Mapping[str, Source]) -> l
     :param sources: files to upload, by asset field.
     """
     named = request.assets.model_dump(exclude_none=True)
-    uris = {name: uri_of(sources[name].path) if name in sources else unsigned(value) for name, value in named.items()}
-    return [uri for uri in uris.values() if "://" in str(uri)]
+    uris = [uri_of(sources[name].path) if name in sources else without_signatures(uri) for name, uri in named.items()]
+    return [uri for uri in uris if isinstance(uri, str) and "://" in uri]
 
 
 def path_of(value: str, conn_id: str | None) -> AnyPath:

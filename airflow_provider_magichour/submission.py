@@ -302,7 +302,10 @@ def fingerprint(request: Mapping[str, Any], *, files: Mapping[str, str], conn_id
 
 
 def unsigned(url: Any) -> Any:
-    """Return a URL without known signature parameters and login: signing again must not pay again."""
+    """Return a URL without known signature parameters and login: signing again must not pay again.
+
+    For the fingerprint alone; a change of what is left would pay again for what is in flight.
+    """
     if not isinstance(url, str) or "://" not in url:
         return url
     try:

@@ -31,9 +31,9 @@ from airflow_provider_magichour.submission import (
     fingerprint,
     project_to_look_at,
     timestamp,
-    unsigned,
     unsure_message,
 )
+from airflow_provider_magichour.templating import without_signatures
 
 log = logging.getLogger(__name__)
 
@@ -261,6 +261,4 @@ def note_returned(journal: Journal, project_id: str, *, try_number: int, max_tri
 
 
 def _readable(request: ImageToVideoRequest) -> dict[str, object]:
-    body = request.body()
-    body["assets"] = {name: unsigned(value) for name, value in body["assets"].items()}
-    return body
+    return {name: without_signatures(value) for name, value in request.body().items()}

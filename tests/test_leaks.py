@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.providers.common.compat.sdk import HookLineageCollector, TaskDeferred, redact
 from airflow.sdk import DAG
 
 from airflow_provider_magichour.api.calls import get_account
@@ -35,6 +35,8 @@ pytest_plugins = ["tests.airflow_fixture"]
 KEY = "mhk_leak_5e1f0c9a7b"
 IMAGE_SIGNATURE = "f00dfacef00dfacef00dface"
 SIGNED_IMAGE = f"https://bucket.s3.amazonaws.com/cat.jpg?X-Amz-Signature={IMAGE_SIGNATURE}"
+TOKEN_IMAGE = f"https://u:{IMAGE_SIGNATURE}@cdn.example.com/cat.jpg?v=1&token={IMAGE_SIGNATURE}"
+SIGNED_IMAGES = pytest.mark.parametrize("image", [SIGNED_IMAGE, TOKEN_IMAGE], ids=["signature", "token"])
 
 
 class Seen:
@@ -159,13 +161,121 @@ def test_key_and_signatures_stay_where_they_belong(
     assert "Download interrupted" in everything
 
 
-def test_signature_of_an_image_url_is_neither_logged_nor_recorded(
-    secret_sandbox: Any, context: Any, store: Any, clock: Any, logged: Callable[[], str]
+def with_signed_urls(image: str) -> MagicHourImageToVideoOperator:
+    return MagicHourImageToVideoOperator(
+        task_id="submit",
+        image=image,
+        end_image=image,
+        end_seconds=5,
+        prompt=f"as in {image}",
+        extra_body={"assets": {"masks": [{"url": image}]}, "references": [[image], {"deep": {"er": image}}]},
+    )
+
+
+@SIGNED_IMAGES
+def test_signature_of_a_url_in_a_request_is_neither_logged_nor_recorded(
+    secret_sandbox: Any, context: Any, store: Any, clock: Any, logged: Callable[[], str], image: str
 ) -> None:
-    MagicHourImageToVideoOperator(task_id="submit", image=SIGNED_IMAGE, end_seconds=5).execute(context(store))
+    with_signed_urls(image).execute(context(store))
     assert IMAGE_SIGNATURE not in logged()
     assert IMAGE_SIGNATURE not in json.dumps(store.values)
-    assert secret_sandbox.requests[0].body["assets"]["image_file_path"] == SIGNED_IMAGE
+    assert "cat.jpg" in json.dumps(store.values)
+    sent = secret_sandbox.requests[0].body
+    assert [sent["assets"]["image_file_path"], sent["assets"]["masks"][0]["url"], *sent["references"][0]] == [image] * 3
+
+
+@SIGNED_IMAGES
+def test_unsure_submission_shows_no_signature_of_a_url_in_its_request(
+    secret_sandbox: Any, context: Any, store: Any, clock: Any, image: str
+) -> None:
+    secret_sandbox.faults.add("create", cut=True, times=None)
+    for _ in ("lost", "found"):
+        with pytest.raises(MagicHourError, match=r"Request: .*cat\.jpg") as caught:
+            with_signed_urls(image).execute(context(store))
+        assert IMAGE_SIGNATURE not in "".join(traceback.format_exception(caught.value))
+    assert len(secret_sandbox.requests.to("create")) == 1
+
+
+@SIGNED_IMAGES
+def test_lineage_gets_no_signature_of_an_image_url(
+    secret_sandbox: Any, context: Any, store: Any, monkeypatch: pytest.MonkeyPatch, image: str
+) -> None:
+    collector = HookLineageCollector()
+    monkeypatch.setattr("airflow_provider_magichour.lineage.get_hook_lineage_collector", lambda: collector)
+    with_signed_urls(image).execute(context(store))
+    uris = {each.asset.uri for each in collector.collected_assets.inputs}
+    assert uris == {image.partition("?")[0].replace(f"u:{IMAGE_SIGNATURE}@", "")}
+
+
+@SIGNED_IMAGES
+def test_airflow_masks_signatures_in_further_fields(image: str) -> None:
+    url = image.replace(IMAGE_SIGNATURE, "feedfacefeedface")  # masks stay, also those of other tests
+    task = MagicHourImageToVideoOperator(
+        task_id="submit", image="later.jpg", end_seconds=5, extra_body={"references": [[url], {"deep": {"er": url}}]}
+    )
+    fields = str(redact({"extra_body": task.extra_body}))
+    assert url.partition("?")[2] not in fields
+    assert fields.count("cat.jpg?***") == 2
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ waited }}",
+        "{{ waited | tojson }}",
+        "{{ [waited, waited] }}",
+        "{{ [waited, waited] | tojson }}",
+        "{{ waited.download_urls }}",
+        "{{ waited.download_urls[0] }}",
+        "{'project_id': {{ waited }}",
+        ["{{ waited }}", "{{ waited.download_urls }}"],
+    ],
+)
+@pytest.mark.parametrize("native", [False, True], ids=["text", "native"])
+def test_result_of_a_wait_given_by_template_shows_no_signature(
+    secret_sandbox: Any,
+    clock: Any,
+    context: Any,
+    tmp_path: Path,
+    logged: Callable[[], str],
+    template: Any,
+    native: bool,
+) -> None:
+    job = secret_sandbox.add_job()
+    waited = MagicHourProjectSensor(task_id="wait", project_id=job.id).execute(context())
+    (url,) = waited["download_urls"]
+    signature = re.findall(r"Signature=([0-9a-f]+)", url)[0]
+    with DAG("d", schedule=None, render_template_as_native_obj=native):
+        tasks = [
+            MagicHourProjectSensor(task_id="wait", project_id=template),
+            MagicHourDownloadOperator(task_id="download", project_id=template, destination=f"{tmp_path}/"),
+        ]
+    for task in tasks:
+        shown = repr(rendered(task, {**context(), "waited": waited}))
+        try:
+            task.execute(context())
+        except MagicHourError as error:
+            shown += "".join(traceback.format_exception(error))
+            assert "project_id=" in shown
+        assert signature not in shown
+    assert signature not in logged()
+
+
+@pytest.mark.parametrize("waits_itself", [True, False], ids=["operator", "sensor"])
+@SIGNED_IMAGES
+def test_failure_of_a_job_shows_no_signature_of_a_url_that_it_names(
+    secret_sandbox: Any, clock: Any, context: Any, store: Any, logged: Callable[[], str], waits_itself: bool, image: str
+) -> None:
+    error = {"code": "invalid_input", "message": f"Could not fetch {image}: 403"}
+    secret_sandbox.faults.add("get", patch={"status": "error", "downloads": [], "error": error}, times=None)
+    if waits_itself:
+        task: Any = MagicHourImageToVideoOperator(task_id="s", image=image, end_seconds=5, wait_for_completion=True)
+    else:
+        task = MagicHourProjectSensor(task_id="s", project_id=secret_sandbox.add_job().id)
+    with pytest.raises(MagicHourError, match="Could not fetch https://") as caught:
+        task.execute(context(store))
+    shown = "".join(traceback.format_exception(caught.value)) + repr(vars(caught.value)) + logged()
+    assert image.partition("?")[2] not in shown
 
 
 @pytest.mark.parametrize(
@@ -298,7 +408,11 @@ with DAG("leaky", schedule=None, default_args={{"retries": 1, "retry_delay": 1}}
         return ["s3://leaky_bucket@media/cat.jpg", {SIGNED_IMAGE[::-1]!r}[::-1]]
 
     submit = MagicHourImageToVideoOperator.partial(
-        task_id="submit", end_seconds=5, model="ltx-2.5", **HOUR
+        task_id="submit",
+        end_seconds=5,
+        model="ltx-2.5",
+        extra_body={{"references": [{{"url": "{{{{ ti.xcom_pull('images')[1] }}}}"}}]}},
+        **HOUR,
     ).expand(image=images())
     wait = MagicHourProjectSensor.partial(
         task_id="wait", deferrable=True, poke_interval=1, map_index_template="{{{{ task.project_id }}}}", **HOUR
@@ -310,7 +424,7 @@ with DAG("leaky", schedule=None, default_args={{"retries": 1, "retry_delay": 1}}
         map_index_template="{{{{ task.project_id }}}}",
         **HOUR,
     ).expand(project_id=wait.output)
-    MagicHourImageToVideoOperator(
+    all_in_one = MagicHourImageToVideoOperator(
         task_id="all_in_one",
         image="s3://leaky_bucket@media/cat.jpg",
         end_seconds=5,
@@ -321,6 +435,8 @@ with DAG("leaky", schedule=None, default_args={{"retries": 1, "retry_delay": 1}}
         map_index_template="{{{{ task.image }}}}",
         **HOUR,
     )
+    by_text = MagicHourProjectSensor(task_id="by_text", project_id="{{{{ ti.xcom_pull('all_in_one') }}}}", **HOUR)
+    all_in_one >> by_text
 """
 
 

@@ -39,8 +39,10 @@ def written(lineage: HookLineageCollector) -> list[str]:
         pytest.param(str(PHOTO), PHOTO.as_uri(), id="local"),
         pytest.param(PHOTO.as_uri(), PHOTO.as_uri(), id="object-storage"),
         pytest.param(
-            "https://h.example/cat.jpg?v=1&X-Amz-Signature=secret", "https://h.example/cat.jpg?v=1", id="signed-url"
+            "https://h.example/cat.jpg?v=1&X-Amz-Signature=secret", "https://h.example/cat.jpg", id="signed-url"
         ),
+        pytest.param("https://u:p@h.example/cat.jpg?token=secret", "https://h.example/cat.jpg", id="token-and-login"),
+        pytest.param("https://h.example/cat.jpg?v=1", "https://h.example/cat.jpg?v=1", id="plain-query"),
     ],
 )
 def test_an_image_is_an_input_without_its_signature(

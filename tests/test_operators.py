@@ -397,7 +397,7 @@ def test_record_is_kept_for_ever_and_can_be_read_by_a_person(sandbox: Any, conte
     record = store.record
     assert record["project_id"] == project_id
     assert record["name"] == "cat"
-    assert record["request"]["assets"] == {"image_file_path": f"{IMAGE}?v=1"}
+    assert record["request"]["assets"] == {"image_file_path": IMAGE}
     assert record["credits_charged"] == newest(sandbox).price
     assert record["returned"] == {"project_id": project_id, "try_number": 1, "max_tries": 2}
     for moment in ("intent_at", "submitted_at"):

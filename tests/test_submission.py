@@ -23,6 +23,7 @@ from airflow_provider_magichour.submission import (
     unsigned,
     unsure_message,
 )
+from airflow_provider_magichour.templating import without_signatures
 
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC).timestamp()
 FINGERPRINT = "v1:mine"
@@ -390,12 +391,19 @@ def test_nothing_of_a_signature_is_left_in_what_is_recorded(parameters):
     assert unsigned(signed) == "https://bucket.example.com/a.png"
 
 
+@pytest.mark.parametrize("parameters", SIGNATURES.values(), ids=SIGNATURES.keys())
+def test_nothing_of_a_signed_query_is_left_in_what_a_person_may_read(parameters):
+    signed = f"https://bucket.example.com/a.png?v=1&{parameters}secret"
+    assert without_signatures(signed) == "https://bucket.example.com/a.png"
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
         pytest.param("?v=1", "?v=2", id="version"),
         pytest.param("?versionId=1&X-Amz-Signature=s", "?versionId=2&X-Amz-Signature=s", id="object-version"),
         pytest.param("?w=100", "?w=200", id="width"),
+        pytest.param("?token=1", "?token=2", id="token"),
         pytest.param("?v=", "?", id="empty-value"),
         pytest.param("?id=1&id=2", "?id=1", id="repeated"),
         pytest.param("?response-content-type=a", "?response-content-type=b", id="response-header"),
