@@ -1,4 +1,4 @@
-"""What a person does with a mouse in Airflow's web UI: the connection's form and test, the link, XCom, the log."""
+"""What a person does with a mouse in Airflow's web UI: connection, link, XCom, log, the way out of doubt."""
 
 from __future__ import annotations
 
@@ -158,6 +158,38 @@ def test_finished_task_shows_its_result_and_its_log(
     expect(row(page, "return_value")).to_contain_text(project_id)
     expect(row(page, "return_value")).to_contain_text("complete")
     expect(row(page, "download_urls")).to_contain_text(".mp4")
+
+
+# The way out of an unsure submission
+
+
+def test_project_of_an_unsure_submission_is_adopted_with_the_mouse(
+    page: Page, dag: None, local_airflow: LocalAirflow, sandbox: Sandbox
+) -> None:
+    sandbox.faults.add("create", cut=True, after=True)
+    run_id = local_airflow.rest.trigger(DAG_ID)
+    local_airflow.wait_for_task(DAG_ID, run_id, "submit", "failed", timeout=90)
+    found = sandbox.requests.to("create")[-1].job
+    page.goto(f"/dags/{DAG_ID}/runs/{run_id}/tasks/submit")
+    expect(page.get_by_text("It is not known whether Magic Hour made a project.")).to_be_visible()
+    tab(page, "Storage")
+    page.get_by_role("button", name="Edit Task State Store").click()
+    form = page.get_by_role("dialog")
+    form.locator(".monaco-editor .view-lines").click()
+    page.keyboard.press("Control+A")
+    # The editor adds what closes quotes and brackets.
+    page.keyboard.insert_text(f'{{"project_id": "{found}')
+    form.get_by_text("Never", exact=True).click()
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_have_count(0)
+    page.get_by_role("button", name="Press shift+c to clear").click()
+    page.get_by_role("dialog").get_by_role("button", name="Confirm").click()
+    local_airflow.wait_for_task(DAG_ID, run_id, "submit", "success", timeout=90)
+    assert local_airflow.rest.xcom(DAG_ID, run_id, "submit") == found
+    record = local_airflow.rest.state_store(DAG_ID, run_id, "submit")["magichour_submission"]
+    assert (record["project_id"], record["adopted"]) == (found, True)
+    assert sandbox.requests.to("create")[-1].job == found, "nothing more was submitted"
+    local_airflow.rest.set_run_state(DAG_ID, run_id, "failed")
 
 
 # The README
