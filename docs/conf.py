@@ -22,7 +22,7 @@ html_show_copyright = False
 html_copy_source = False
 html_show_sourcelink = False
 
-autodoc_class_signature = "separated"
+autodoc_class_signature = "mixed"
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented_params"
