@@ -73,7 +73,7 @@ class Download:
 
     def _fetch(self, client: MagicHourClient, kind: Kind, url: str, index: int, path: AnyPath) -> None:
         began = time.monotonic()
-        transfer = Transfer(client, url, lambda: self._complete(kind).outputs[index].url)
+        transfer = Transfer(client, url, lambda: self._complete(kind).outputs[index].url, self.project_id)
         there = size_of(path)
         if there is not None and not self.overwrite:
             is_named = bool(re.search(rf"(?<![a-zA-Z0-9]){re.escape(self.project_id)}(?![a-zA-Z0-9])", path.name))
@@ -97,12 +97,14 @@ class Transfer:
     :param client: opens the URL.
     :param url: signed URL.
     :param fresh_url: asks the API for a new one.
+    :param project_id: of whose results it is, for messages.
     """
 
-    def __init__(self, client: MagicHourClient, url: str, fresh_url: Callable[[], str]) -> None:
+    def __init__(self, client: MagicHourClient, url: str, fresh_url: Callable[[], str], project_id: str) -> None:
         self._client = client
         self._url = url
         self._fresh_url = fresh_url
+        self._project_id = project_id
         self._done = 0
         self._total: int | None = None
 
@@ -110,7 +112,7 @@ class Transfer:
         """Return the size in bytes that the store tells, or None."""
         try:
             with self._client.stream(self._url) as response:
-                return _total(response, 0) if response.status_code == 200 else None
+                return _total(response) if response.status_code == 200 else None
         except (httpx.RequestError, httpx.InvalidURL):
             return None
 
@@ -127,37 +129,59 @@ class Transfer:
             try:
                 self._read_on(stream)
             except (httpx.RequestError, httpx.InvalidURL) as error:
+                # Its text may hold the URL.
                 trouble = type(error).__name__
-                continue
-            except _Expired as error:
+            except _Unusable as error:
                 trouble = str(error)
-                self._url = self._fresh_url()
-                continue
-            if self._total is None or self._done == self._total:
-                return self._done
-            trouble = f"{self._done} of {self._total} bytes"
-        raise MagicHourApiError(f"The download broke off {CUTS + 1} times, last: {trouble}; a retry starts again")
+                if isinstance(error, _Expired):
+                    self._url = self._fresh_url()
+            else:
+                if self._total in (None, self._done):
+                    return self._done
+                trouble = f"{self._done} of {self._total} bytes"
+        raise self._failure(f"broke off {CUTS + 1} times, last: {trouble}")
 
     def _read_on(self, stream: IO[bytes]) -> None:
         with self._client.stream(self._url, start=self._done) as response:
-            if response.status_code in (403, 404, 410):
-                raise _Expired(f"HTTP {response.status_code}, the download URL has expired")
-            if response.status_code not in (200, 206):
-                raise httpx.RemoteProtocolError(f"HTTP {response.status_code}")
+            status = response.status_code
+            if status in (403, 404, 410):
+                raise _Expired(f"HTTP {status}, the download URL has expired")
+            self._agree_on(_total(response))
+            if status == 416 and 0 < self._done == self._total:
+                # All had come, of a file whose size the store had not told, but not the word that it was all.
+                return
+            if status not in (200, 206):
+                raise _Unusable(f"HTTP {status}")
             start = _start(response)
             if start not in (0, self._done):
-                raise httpx.RemoteProtocolError("a part that was not asked for")
+                raise _Unusable("a part that was not asked for")
+            if status == 206 and self._total is None:
+                raise _Unusable("a part of a file of unknown size")
             # A store without ranges sends the file again; an object store's stream cannot go back.
             known = self._done - start
-            self._total = _total(response, start)
             for chunk in response.iter_raw():
                 fresh = chunk[known:]
                 known -= min(known, len(chunk))
                 stream.write(fresh)
                 self._done += len(fresh)
 
+    def _agree_on(self, total: int | None) -> None:
+        if None not in (self._total, total) and total != self._total:
+            # What was written so far is another file's.
+            raise self._failure(f"changed at its store meanwhile, from {self._total} bytes to {total}")
+        self._total = self._total if total is None else total
 
-class _Expired(Exception):
+    def _failure(self, what: str) -> MagicHourApiError:
+        return MagicHourApiError(
+            f"The download of project {self._project_id} {what}. It is still there to download: a retry starts again"
+        )
+
+
+class _Unusable(Exception):
+    """An answer does not carry the download on; the text says why, in words of ours."""
+
+
+class _Expired(_Unusable):
     pass
 
 
@@ -169,6 +193,8 @@ def _start(response: httpx.Response) -> int:
     return int(part[1]) if part else -1
 
 
-def _total(response: httpx.Response, start: int) -> int | None:
-    length = response.headers.get("content-length")
-    return start + int(length) if length and length.isdigit() else None
+def _total(response: httpx.Response) -> int | None:
+    """Return the size of the whole file, however little of it an answer holds, or None when it does not say."""
+    is_whole = response.status_code == 200
+    size = response.headers.get("content-length" if is_whole else "content-range", "").rpartition("/")[2]
+    return int(size) if size.isdecimal() else None

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import random
+import re
 import resource
 import subprocess
 from collections.abc import Callable, Iterator
@@ -246,6 +247,108 @@ def test_chunked_download_that_is_cut_goes_on(download: Any, sandbox: Any, proje
     with serving(sandbox, cut, answer(BODY[5000:], "206 Partial Content", Content_Range=span)):
         (uri,) = download(project, f"{tmp_path}/")
     assert Path(uri).read_bytes() == BODY
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def chunk(body: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(body), body)
+
+
+def part(start: int, end: int, total: object = len(BODY)) -> bytes:
+    """Return an answer with BODY[start:end], as one part of so many bytes."""
+    return answer(BODY[start:end], "206 Partial Content", Content_Range=f"bytes {start}-{end - 1}/{total}")
+
+
+def refused_range(total: object) -> bytes:
+    return answer(b"", "416 Range Not Satisfiable", Content_Range=f"bytes */{total}")
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["size-told", "chunked"])
+def test_part_that_ends_early_is_not_taken_for_the_rest(
+    download: Any, sandbox: Any, project: str, tmp_path: Path, told: bool
+) -> None:
+    cut = answer(BODY[:5000], Content_Length=len(BODY)) if told else CHUNKED + chunk(BODY[:5000])
+    with serving(sandbox, cut, part(5000, 7000), part(7000, len(BODY))) as store:
+        (uri,) = download(project, f"{tmp_path}/")
+    assert Path(uri).read_bytes() == BODY
+    assert [re.findall(r"bytes=\d+", head) for head in store.heads] == [[], ["bytes=5000"], ["bytes=7000"]]
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["size-told", "chunked"])
+def test_part_of_a_size_that_nobody_tells_is_never_taken_for_the_rest(
+    download: Any, sandbox: Any, project: str, tmp_path: Path, told: bool
+) -> None:
+    cut = answer(BODY[:5000], Content_Length=len(BODY)) if told else CHUNKED + chunk(BODY[:5000])
+    with serving(sandbox, cut, part(5000, 7000, "*")), pytest.raises(MagicHourApiError, match="broke off"):
+        download(project, f"{tmp_path}/")
+    assert everything_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(answer(BODY[:5000], Content_Length=len(BODY)), part(5000, 8000, 8000), id="part"),
+        pytest.param(answer(BODY[:5000], Content_Length=len(BODY)), answer(BODY[:8000]), id="whole"),
+        pytest.param(answer(BODY[:5000], Content_Length=len(BODY)), refused_range(5000), id="none"),
+    ],
+)
+def test_file_that_changes_on_its_way_is_published_neither_in_part_nor_joined(
+    download: Any, sandbox: Any, project: str, tmp_path: Path, before: bytes, after: bytes
+) -> None:
+    told = rf"project {project} changed.*{len(BODY)} bytes.*still there to download"
+    with serving(sandbox, before, after) as store, pytest.raises(MagicHourApiError, match=told):
+        download(project, f"{tmp_path}/")
+    assert everything_in(tmp_path) == []
+    assert len(store.heads) == 2
+
+
+def test_chunked_file_of_which_only_the_end_mark_was_lost_is_whole(
+    download: Any, sandbox: Any, project: str, tmp_path: Path
+) -> None:
+    with serving(sandbox, CHUNKED + chunk(BODY), refused_range(len(BODY))) as store:
+        (uri,) = download(project, f"{tmp_path}/")
+    assert Path(uri).read_bytes() == BODY
+    assert len(store.heads) == 2
+
+
+@pytest.mark.parametrize("total", [len(BODY) - 1, len(BODY) + 1, "*", "\u00b2"])
+def test_refused_range_of_another_size_is_no_end(
+    download: Any, sandbox: Any, project: str, tmp_path: Path, total: object
+) -> None:
+    refusal = refused_range("?").replace(b"?", str(total).encode("latin-1"))
+    with serving(sandbox, CHUNKED + chunk(BODY), refusal), pytest.raises(MagicHourApiError, match="HTTP 416"):
+        download(project, f"{tmp_path}/")
+    assert everything_in(tmp_path) == []
+
+
+def test_store_that_refuses_a_range_nobody_asked_for_yields_no_empty_file(
+    download: Any, sandbox: Any, project: str, tmp_path: Path
+) -> None:
+    with serving(sandbox, refused_range(0)), pytest.raises(MagicHourApiError, match="HTTP 416"):
+        download(project, f"{tmp_path}/")
+    assert everything_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("last", "told"),
+    [
+        pytest.param(answer(b"no", "503 Service Unavailable"), "HTTP 503", id="status"),
+        pytest.param(answer(b"no", "403 Forbidden"), "HTTP 403, the download URL has expired", id="expired"),
+        pytest.param(part(1, 2), "a part that was not asked for", id="part"),
+        pytest.param(b"", "RemoteProtocolError", id="connection"),
+    ],
+)
+def test_download_that_breaks_off_tells_why_and_that_the_project_is_still_there(
+    download: Any, sandbox: Any, project: str, tmp_path: Path, last: bytes, told: str
+) -> None:
+    with serving(sandbox, last), pytest.raises(MagicHourApiError) as caught:
+        download(project, f"{tmp_path}/")
+    assert str(caught.value).startswith(f"The download of project {project} broke off 11 times, last: {told}. ")
+    assert "still there to download" in str(caught.value)
+    assert "http://" not in str(caught.value)
+    assert everything_in(tmp_path) == []
 
 
 @pytest.mark.parametrize(
