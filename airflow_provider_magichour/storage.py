@@ -15,6 +15,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import BaseHook, ObjectStoragePath
+from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
 
 from airflow_provider_magichour.api.calls import shown
 from airflow_provider_magichour.api.capabilities import AUDIO_EXTENSIONS, IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
@@ -27,6 +28,13 @@ BLOCK = 13 << 19
 """Bytes of one request to an object store, 6.5 MiB: some five of them lie in memory at a time, and each costs a wait.
 
 s3fs would take 50 MiB; S3 takes 10,000 parts from 5 MiB up.
+"""
+PUBLISHED_WHEN_CLOSED = ("s3fs", "gcsfs", "adlfs")
+"""Libraries whose objects, new or overwritten, appear when their stream is closed, and never when it is discarded.
+
+So their sources say: parts and a commit in s3fs 2025.9 to 2026.9; a resumable upload in gcsfs 2026.10, but for Google's
+zonal buckets, which show all they have; blocks and a commit in adlfs 2024.12 to 2026.8 (2024.7 deleted the old blob
+first). There, to move is to copy and delete, which costs more; and Azure may copy later than the source is deleted.
 """
 
 # On Airflow 3.0 and 3.1 an ObjectStoragePath is a Path too, so it is what has to be asked for.
@@ -195,48 +203,94 @@ def _extension(url: str, kind: Kind) -> str:
 
 def _opened(path: AnyPath, mode: str) -> Any:
     """Open past ``ObjectStoragePath.open``, whose stream notes lineage at every piece, connection id included."""
-    if isinstance(path, ObjectStoragePath):
-        return path.fs.open(path.path, mode, block_size=BLOCK)
-    return path.open(mode)
+    if not isinstance(path, ObjectStoragePath):
+        return path.open(mode)
+    # To others a block may mean something else: sshfs has 128 of them under way.
+    options = {"block_size": BLOCK} if _is_published_when_closed(path) else {}
+    return path.fs.open(path.path, mode, **options)
+
+
+def _is_published_when_closed(path: ObjectStoragePath) -> bool:
+    # The protocol would not tell: a wrapped pyarrow file system is s3 as well.
+    return type(path.fs).__module__.partition(".")[0] in PUBLISHED_WHEN_CLOSED
 
 
 def write_atomically(path: AnyPath, fill: Callable[[IO[bytes]], int]) -> int:
     """Write a file of which nothing is visible under its name before it is whole.
 
-    A local file is written under a deterministic temporary name beside it, then renamed: a retry overwrites what a
-    killed try left. An object store shows an object only when it is closed.
+    It is written under a deterministic temporary name beside it, then moved: a retry overwrites what a killed try left.
+    Only where an object appears when it is closed is it written under its own name.
 
-    :param path: where it goes; missing local folders are made.
+    :param path: where it goes; missing folders are made.
     :param fill: writes the bytes and returns how many.
     :raises MagicHourStorageError: naming path and cause; nothing partial is left.
     """
-    if isinstance(path, ObjectStoragePath) and path.protocol not in ("file", "local"):
-        with _storage_errors("write", path):
-            stream = _opened(path, "wb")
-            try:
-                with ThreadPoolExecutor(max_workers=1) as worker:
-                    ahead = _Ahead(stream, worker)
-                    written = fill(ahead)  # type: ignore[arg-type]  # it is written to alone
-                    ahead.flush()
-                stream.close()
-            except BaseException:
-                # Closing would make an object of what was written so far.
-                with contextlib.suppress(Exception):
-                    stream.discard()
-                stream.closed = True
-                raise
-            return written
-    local = Path(path.path) if isinstance(path, ObjectStoragePath) else path
-    partial = local.with_name(f".{local.name}.part")
     with _storage_errors("write", path):
-        local.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("wb") as stream:
-                written = fill(stream)
-            partial.replace(local)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+        if not isinstance(path, ObjectStoragePath) or path.protocol in ("file", "local"):
+            return _write_local(Path(path.path) if isinstance(path, ObjectStoragePath) else path, fill)
+        return (_write_object if _is_published_when_closed(path) else _write_beside)(path, fill)
+
+
+def _write_local(path: Path, fill: Callable[[IO[bytes]], int]) -> int:
+    partial = path.with_name(f".{path.name}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with partial.open("wb") as stream:
+            written = fill(stream)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    return written
+
+
+def _write_object(path: ObjectStoragePath, fill: Callable[[IO[bytes]], int]) -> int:
+    stream = _opened(path, "wb")
+    try:
+        written = _filled_ahead(stream, fill)
+        stream.close()
+    except BaseException:
+        # Closing would make an object of what was written so far.
+        with contextlib.suppress(Exception):
+            stream.discard()
+        stream.closed = True
+        raise
+    return written
+
+
+def _write_beside(path: ObjectStoragePath, fill: Callable[[IO[bytes]], int]) -> int:
+    partial = path.parent / f".{path.name}.part"
+    with contextlib.suppress(Exception):  # opening tells the cause
+        path.fs.makedirs(path.parent.path, exist_ok=True)
+    stream = _opened(partial, "wb")
+    try:
+        written = _filled_ahead(stream, fill)
+        stream.close()
+        _move(path.fs, partial.path, path.path)
+    except BaseException:
+        # What fails here now is not the cause.
+        with contextlib.suppress(Exception):
+            stream.close()
+        with contextlib.suppress(Exception):
+            path.fs.rm_file(partial.path)
+        raise
+    return written
+
+
+def _move(fs: Any, source: str, target: str) -> None:
+    if getattr(fs.mv, "__func__", None) is not AbstractFileSystem.mv:
+        fs.mv(source, target)
+        return
+    # fsspec's own mv, which copies and deletes, takes a name with [, * or ? for a pattern.
+    fs.cp_file(source, target)
+    fs.rm_file(source)
+
+
+def _filled_ahead(stream: IO[bytes], fill: Callable[[IO[bytes]], int]) -> int:
+    with ThreadPoolExecutor(max_workers=1) as worker:
+        ahead = _Ahead(stream, worker)
+        written = fill(ahead)  # type: ignore[arg-type]  # it is written to alone
+        ahead.flush()
     return written
 
 

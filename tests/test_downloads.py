@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import json
 import random
 import re
@@ -30,7 +31,7 @@ from tests.media import CuttingStore, five_cuts, name_store
 BODY = bytes(range(256)) * 40
 
 pytest_plugins = ["tests.media_fixtures"]
-pytestmark = pytest.mark.filterwarnings("ignore:UPath 'bucket' filesystem not explicitly implemented")
+pytestmark = pytest.mark.filterwarnings("ignore:UPath '(bucket|shelf)' filesystem not explicitly implemented")
 
 
 @pytest.fixture
@@ -557,14 +558,13 @@ def test_storage_that_airflow_does_not_know_is_named(download: Any, project: str
 
 
 class BucketFile(AbstractBufferedFile):
-    """Written as in S3 and its like: in parts, never back, visible once it is closed."""
+    """Written as in many object stores: in parts, never back, visible once it is closed."""
 
     def _initiate_upload(self) -> None:
         self.parts: list[bytes] = []
 
     def _upload_chunk(self, final: bool = False) -> bool:
-        if self.fs.is_full:
-            raise OSError(errno.ENOSPC, "No space left on device")
+        self.fs.take_room()
         self.parts.append(self.buffer.getvalue())
         if final and self.autocommit:
             self.commit()
@@ -573,15 +573,17 @@ class BucketFile(AbstractBufferedFile):
     def commit(self) -> None:
         self.fs.objects[self.path] = b"".join(self.parts)
 
-    def discard(self) -> None:
-        self.parts = []
-
 
 class Bucket(AbstractFileSystem):
+    """An object store that this package has not heard of: it copies and deletes, and cannot rename."""
+
     protocol = "bucket"
     cachable = False
     objects: ClassVar[dict[str, bytes]] = {}
     is_full: ClassVar[bool] = False
+    is_read_only: ClassVar[bool] = False
+    is_lost: ClassVar[bool] = False
+    """Whether closing and deleting fail, as over a connection that was lost."""
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         path = self._strip_protocol(path)
@@ -595,55 +597,173 @@ class Bucket(AbstractFileSystem):
         found = [self.info(name) for name in self.objects if name.startswith(self._strip_protocol(path))]
         return found if detail else [each["name"] for each in found]
 
-    def _open(self, path: str, mode: str = "rb", block_size: Any = None, **options: Any) -> BucketFile:
+    def _open(self, path: str, mode: str = "rb", block_size: Any = None, **options: Any) -> Any:
         options.pop("cache_options", None)
         return BucketFile(self, path, mode, block_size or 4096, **options)
 
+    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
+        return self.objects[path][start:end]
 
-@pytest.fixture
-def bucket() -> Iterator[dict[str, bytes]]:
-    fsspec.register_implementation("bucket", Bucket, clobber=True)
-    attach("bucket", fs=Bucket())
-    Bucket.objects.clear()
-    Bucket.is_full = False
-    yield Bucket.objects
-    Bucket.is_full = False
+    def cp_file(self, path1: str, path2: str, **_: Any) -> None:
+        self._refuse_final(path2)
+        self.objects[path2] = self.objects[path1]
+
+    def _rm(self, path: str) -> None:
+        if self.is_lost:
+            raise ConnectionError("rm: no connection")
+        del self.objects[path]
+
+    def take_room(self) -> None:
+        if self.is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def _refuse_final(self, path: str) -> None:
+        if self.is_read_only:
+            raise PermissionError(errno.EACCES, "Permission denied")
 
 
-def test_object_store_that_only_appends_gets_the_clip(
-    download: Any, project: str, clip: bytes, bucket: dict[str, bytes]
+class ShelfFile(io.RawIOBase):
+    """Written as over SFTP: visible from the first byte on, and `closed` cannot be set."""
+
+    def __init__(self, fs: Shelf, path: str) -> None:
+        self.fs = fs
+        self.path = path
+        fs.objects[path] = b""
+        fs.streams[path] = self
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, piece: Any) -> int:
+        self.fs.take_room()
+        self.fs.objects[self.path] += piece
+        return len(piece)
+
+    def close(self) -> None:
+        super().close()
+        if self.fs.is_lost:
+            raise ConnectionError("close: no connection")
+
+
+class Shelf(Bucket):
+    """A server's folders: they have to be made, and files are renamed, not copied, and not deleted while open."""
+
+    protocol = "shelf"
+    folders: ClassVar[set[str]] = set()
+    streams: ClassVar[dict[str, ShelfFile]] = {}
+
+    def makedirs(self, path: str, exist_ok: bool = False) -> None:
+        self.folders.add(path)
+
+    def mv(self, path1: str, path2: str, **_: Any) -> None:
+        self._refuse_final(path2)
+        self.objects[path2] = self.objects.pop(path1)
+
+    def cp_file(self, path1: str, path2: str, **_: Any) -> None:
+        raise NotImplementedError
+
+    def _rm(self, path: str) -> None:
+        if not self.streams[path].closed:
+            raise PermissionError(errno.EBUSY, "Device or resource busy")
+        super()._rm(path)
+
+    def _open(self, path: str, mode: str = "rb", block_size: Any = None, **options: Any) -> Any:
+        # A block means something else to each library.
+        assert block_size is None
+        if mode == "rb":
+            return io.BytesIO(self.objects[path])
+        if self._parent(path) not in self.folders:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+        return ShelfFile(self, path)
+
+
+@pytest.fixture(params=[Bucket, Shelf], ids=["appends", "shows-at-once"])
+def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[Bucket]:
+    kind: type[Bucket] = request.param
+    fsspec.register_implementation(kind.protocol, kind, clobber=True)
+    attach(kind.protocol, fs=kind())
+    for name in ("is_full", "is_read_only", "is_lost"):
+        monkeypatch.setattr(Bucket, name, False)
+    monkeypatch.setattr(Bucket, "objects", {})
+    monkeypatch.setattr(Shelf, "folders", set())
+    monkeypatch.setattr(Shelf, "streams", {})
+    return kind
+
+
+def test_store_gets_the_clip(download: Any, project: str, clip: bytes, bucket: type[Bucket]) -> None:
+    uri = f"{bucket.protocol}://clips/today/{project}.mp4"
+    assert download(project, f"{bucket.protocol}://clips/today/") == [uri]
+    assert bucket.objects == {f"clips/today/{project}.mp4": clip}
+
+
+def test_store_gets_the_clip_over_cuts_and_never_shows_a_part(
+    download: Any, sandbox: Any, project: str, bucket: type[Bucket]
 ) -> None:
-    assert download(project, "bucket://clips/today/") == [f"bucket://clips/today/{project}.mp4"]
-    assert bucket == {f"clips/today/{project}.mp4": clip}
+    body = random.Random(1).randbytes(3_000_017)
+    name = f"clips/{project}.mp4"
+    with CuttingStore(body, five_cuts(len(body), 1), look=lambda: name in bucket.objects) as store:
+        name_store(sandbox, store.url)
+        download(project, f"{bucket.protocol}://clips/")
+    assert bucket.objects == {name: body}
+    assert store.seen == [False] * 6
 
 
-def test_object_store_gets_the_clip_over_a_cut(
-    download: Any, sandbox: Any, project: str, clip: bytes, bucket: dict[str, bytes]
+@pytest.mark.parametrize("is_lost", [False, True], ids=["", "connection-lost"])
+def test_failed_download_into_a_store_tells_its_own_cause(
+    download: Any, sandbox: Any, project: str, bucket: type[Bucket], monkeypatch: pytest.MonkeyPatch, is_lost: bool
 ) -> None:
-    sandbox.faults.add("download", cut_at=5000)
-    download(project, "bucket://clips/today/")
-    assert bucket == {f"clips/today/{project}.mp4": clip}
-
-
-def test_object_store_never_shows_a_part(download: Any, sandbox: Any, project: str, bucket: dict[str, bytes]) -> None:
+    monkeypatch.setattr(Bucket, "is_lost", is_lost)
     sandbox.faults.add("download", cut_at=5000, nth=1)
     sandbox.faults.add("download", cut_at=0, times=None)
-    with pytest.raises(MagicHourApiError):
-        download(project, "bucket://clips/today/")
-    assert bucket == {}
+    with pytest.raises(MagicHourApiError, match="broke off"):
+        download(project, f"{bucket.protocol}://clips/today/clip.mp4")
+    assert list(bucket.objects) == (["clips/today/.clip.mp4.part"] if is_lost else [])
 
 
-def test_object_store_that_is_full_is_named(download: Any, project: str, bucket: dict[str, bytes]) -> None:
-    Bucket.is_full = True
-    with pytest.raises(MagicHourStorageError, match=rf"bucket://clips/{project}\.mp4: No space left"):
-        download(project, "bucket://clips/")
-    assert bucket == {}
+def test_next_try_writes_over_what_the_last_one_left(
+    download: Any, project: str, clip: bytes, bucket: type[Bucket]
+) -> None:
+    bucket.objects["clips/.clip.mp4.part"] = bytes(10 * len(clip))
+    download(project, f"{bucket.protocol}://clips/clip.mp4")
+    assert bucket.objects == {"clips/clip.mp4": clip}
+    download(project, f"{bucket.protocol}://clips/clip.mp4")
+    assert bucket.objects == {"clips/clip.mp4": clip}
 
 
-def test_object_store_of_the_tests_is_known_to_airflow(bucket: dict[str, bytes]) -> None:
-    with ObjectStoragePath("bucket://clips/a.txt").open("wb") as stream:
-        stream.write(b"abc")
-    assert bucket == {"clips/a.txt": b"abc"}
+def test_store_that_is_full_is_named(
+    download: Any, project: str, bucket: type[Bucket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bucket, "is_full", True)
+    told = rf"{bucket.protocol}://clips/{project}\.mp4: No space left on device\. Project {project} is still there"
+    with pytest.raises(MagicHourStorageError, match=told):
+        download(project, f"{bucket.protocol}://clips/")
+    assert bucket.objects == {}
+
+
+@pytest.mark.parametrize("trouble", ["is_full", "is_read_only"])
+def test_failed_overwrite_keeps_what_the_store_had(
+    download: Any, project: str, bucket: type[Bucket], monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    bucket.objects["clips/clip.mp4"] = b"the one before"
+    monkeypatch.setattr(Bucket, trouble, True)
+    told = r"clips/clip\.mp4: (No space left|Permission denied)"
+    with pytest.raises(MagicHourStorageError, match=told):
+        download(project, f"{bucket.protocol}://clips/clip.mp4", overwrite=True)
+    assert bucket.objects == {"clips/clip.mp4": b"the one before"}
+
+
+def test_name_with_signs_of_a_pattern_is_taken_as_it_is(
+    download: Any, project: str, clip: bytes, bucket: type[Bucket]
+) -> None:
+    others = {"clips/.[ab]*.mp4.part0": b"1", "clips/.a.mp4.part": b"2"}
+    bucket.objects.update(others)
+    download(project, f"{bucket.protocol}://clips/[ab]*.mp4")
+    assert bucket.objects == {**others, "clips/[ab]*.mp4": clip}
+
+
+def test_store_of_the_tests_is_known_to_airflow(bucket: type[Bucket]) -> None:
+    bucket.objects["clips/a.txt"] = b"abc"
+    assert ObjectStoragePath(f"{bucket.protocol}://clips/a.txt").read_bytes() == b"abc"
 
 
 # Projects that have nothing to fetch
