@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from airflow_provider_magichour.api.pacing import Failure, retry_after_seconds
 from airflow_provider_magichour.api.schemas import (
     KINDS,
+    QUERY,
     Account,
     ApiProblem,
     CreatedProject,
@@ -22,7 +23,6 @@ from airflow_provider_magichour.api.schemas import (
     Project,
     UploadUrls,
 )
-from airflow_provider_magichour.api.schemas import QUERY as QUERY
 from airflow_provider_magichour.exceptions import (
     MagicHourApiError,
     MagicHourInvalidRequestError,
@@ -180,10 +180,10 @@ def read_answer(call: Call[T], status: int, headers: Mapping[str, str], body: by
             where = ", ".join(sorted({".".join(map(str, e["loc"])) or "body" for e in error.errors()}))
             return Failure(f"an answer that cannot be read (HTTP {status}; {where})", status=status)
     problem = _problem(body)
-    text = QUERY.sub("?...", problem.message) if problem and problem.message else "no message of the API's"
+    text = problem.message if problem and problem.message else "no message of the API's"
     code = problem.code if problem else None
     return Failure(
-        f"HTTP {status}{f' {code}' if code else ''}: {text[:500]}",
+        f"HTTP {status}{f' {code}' if code else ''}: {text}",
         status=status,
         code=code,
         from_api=problem is not None,

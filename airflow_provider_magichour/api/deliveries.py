@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import AliasChoices, BaseModel, Field, ValidationError
 
-from airflow_provider_magichour.api.calls import PROJECT_ID, QUERY
+from airflow_provider_magichour.api.calls import PROJECT_ID
 from airflow_provider_magichour.api.schemas import Project
 
 SIGNATURE_HEADER = "magic-hour-event-signature"
@@ -103,7 +103,7 @@ def event_extra(delivered: str, project: Project) -> dict[str, Any]:
         "type": project.type,
         **{key: result[key] for key in ("credits_charged", "width", "height", "fps", "created_at")},
         "error_code": project.failure_code,
-        "error_message": QUERY.sub("?...", error.message) if error and error.message else None,
+        "error_message": error.message if error else None,
     }
 
 

@@ -305,5 +305,5 @@ class Account(_Read):
 class ApiProblem(_Read):
     """The API's own error body: ``message`` since ever, ``code`` since September 2026."""
 
-    message: str
-    code: Lenient[str] = None
+    message: Said
+    code: Lenient[Said] = None
