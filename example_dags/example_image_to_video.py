@@ -56,9 +56,10 @@ def example_image_to_video():
         MagicHourDownloadOperator(task_id="download", project_id=wait.output, destination="{{ params.clips }}")
         return wait.output
 
-    @task(trigger_rule="all_done")  # a clip that fails is refunded
+    @task(trigger_rule="all_done")
     def cost(clips: Iterable[dict[str, Any]]) -> int:
-        return sum(clip["credits_charged"] or 0 for clip in clips)
+        # A clip that fails is refunded; Airflow 3.0 has something else in its place, later ones leave it out.
+        return sum(clip["credits_charged"] or 0 for clip in clips if isinstance(clip, dict))
 
     # A group for each photo: none waits for another, and one that fails takes none along.
     cost(clip.expand(photo=photos()))
