@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_magichour.operators import MagicHourDownloadOperator
 from tests.media import PATIENCE, Bucket, give_result
 
 pytest_plugins = ["tests.media_fixtures"]
@@ -27,9 +26,10 @@ from airflow_provider_magichour.operators import MagicHourDownloadOperator
 arguments = json.loads(sys.argv[1])
 hangs = arguments.pop("hangs", False)
 task = MagicHourDownloadOperator(task_id="download", **arguments)
-task.execute({})
+returned = task.execute({})
 while hangs:
     signal.pause()
+print("RETURNED", json.dumps(returned))
 """
 
 
@@ -43,8 +43,11 @@ def command(**arguments: Any) -> list[str]:
 
 
 def run(**arguments: Any) -> list[str]:
-    """Run the task to its end and return its result."""
-    return MagicHourDownloadOperator(task_id="download", **arguments).execute({})
+    """Run the task in a process of its own and return its result."""
+    done = subprocess.run(command(**arguments), capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("RETURNED "))
+    return list(json.loads(line.removeprefix("RETURNED ")))
 
 
 @contextmanager
