@@ -20,6 +20,8 @@ setup: $(STAMP) ## make .venv with the package, Airflow and all tools (the other
 
 $(STAMP): pyproject.toml $(CONSTRAINTS) tools/setup.sh
 	@sh tools/setup.sh $(CONSTRAINTS)
+	@echo "  An empty database of Airflow, which the demo and the tests copy"
+	@$(BIN)/python -c "from tools.airflow_settings import migrated_database; migrated_database()"
 	@touch $@
 
 demo: $(STAMP) ## photos become clips in a real Airflow; KEEP=1 keeps its web UI up, YES=1 agrees to costs
