@@ -26,7 +26,7 @@ PHOTOS = Path(__file__).parent / "photos"
     default_args={"retries": 2, "retry_delay": timedelta(seconds=10), "retry_policy": magichour_retry_policy()},
     params={
         "photos": Param(str(PHOTOS), type="string"),
-        "clips": Param("/tmp/clips/", type="string", pattern="/$", description="a folder: it ends in /"),
+        "clips": Param("clips/", type="string", pattern="/$", description="a folder, from where the worker runs"),
     },
     tags=["magichour"],
 )
