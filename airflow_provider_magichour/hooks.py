@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import math
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, TypeVar
-from urllib.parse import urlsplit
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, Connection
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_provider_magichour import get_provider_info
-from airflow_provider_magichour.api import calls
-from airflow_provider_magichour.api.calls import Call
-from airflow_provider_magichour.api.client import (
-    DEFAULT_BASE_URL,
-    AsyncMagicHourClient,
-    ClientSettings,
-    MagicHourClient,
-)
-from airflow_provider_magichour.api.pacing import CREATE_PATIENCE
+from airflow_provider_magichour.api import endpoints
+from airflow_provider_magichour.api.client import AsyncMagicHourClient, MagicHourClient
+from airflow_provider_magichour.api.endpoints import Call
+from airflow_provider_magichour.api.repeats import CREATE_PATIENCE
 from airflow_provider_magichour.api.schemas import (
     Account,
     CreatedProject,
@@ -29,13 +22,11 @@ from airflow_provider_magichour.api.schemas import (
     Project,
     UploadUrl,
 )
-from airflow_provider_magichour.exceptions import (
-    MagicHourApiError,
-    MagicHourError,
-    MagicHourInvalidRequestError,
-)
+from airflow_provider_magichour.api.settings import KEY_PAGE, ClientSettings, settings_from
+from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourError, MagicHourInvalidRequestError
 
 T = TypeVar("T")
+
 
 READ_PATIENCE = 60.0
 """Seconds in which a read or a delete may be repeated in place."""
@@ -111,7 +102,7 @@ class MagicHourHook(BaseHook):
         :raises MagicHourUnsureSubmissionError: sent, and its answer is not known.
         :raises MagicHourApiError: nothing was made.
         """
-        call = calls.create_image_to_video(request)
+        call = endpoints.create_image_to_video(request)
         return self._send(call, patience=CREATE_PATIENCE, before_attempt=before_attempt)
 
     def get_project(self, project_id: str, kind: Kind = "video", *, patience: float = READ_PATIENCE) -> Project:
@@ -122,7 +113,7 @@ class MagicHourHook(BaseHook):
         :param patience: seconds in which the read may be repeated; 0 for one attempt.
         :raises MagicHourApiError: when the API, or the way to it, failed for that long.
         """
-        return self._send(calls.get_project(project_id, kind), patience=patience)
+        return self._send(endpoints.get_project(project_id, kind), patience=patience)
 
     def delete_project(self, project_id: str, kind: Kind = "video") -> None:
         """Delete a project's result for good.
@@ -133,7 +124,7 @@ class MagicHourHook(BaseHook):
         :param kind: ``video``, ``image`` or ``audio``.
         :raises MagicHourApiError: when the API, or the way to it, failed for a minute.
         """
-        self._send(calls.delete_project(project_id, kind), patience=READ_PATIENCE)
+        self._send(endpoints.delete_project(project_id, kind), patience=READ_PATIENCE)
 
     def get_account(self, *, patience: float = 0.0) -> Account:
         """Return tier and credits of the key's account; costs nothing.
@@ -141,7 +132,7 @@ class MagicHourHook(BaseHook):
         :param patience: seconds in which the read may be repeated; 0 for one attempt.
         :raises MagicHourApiError: when the API, or the way to it, failed.
         """
-        return self._send(calls.get_account(), patience=patience)
+        return self._send(endpoints.get_account(), patience=patience)
 
     def _send(self, call: Call[T], *, patience: float = 0.0, before_attempt: Callable[[], None] | None = None) -> T:
         with self._calling() as client:
@@ -217,73 +208,5 @@ def _explained(conn_id: str) -> Any:
         # To be retried: Airflow 3.3.2 says so too when a secrets back end has failed (sdk context, _get_connection).
         raise MagicHourApiError(
             f"Airflow has no connection {conn_id!r}, or cannot read it just now. If it is not there, add one of type "
-            f"Magic Hour (magichour) with the API key as password; get a key at {calls.KEY_PAGE}"
+            f"Magic Hour (magichour) with the API key as password; get a key at {KEY_PAGE}"
         ) from None
-
-
-def settings_from(connection: Connection, extra: Mapping[str, Any], conn_id: str) -> ClientSettings:
-    """Return the settings that a connection holds.
-
-    :param connection: the resolved connection.
-    :param extra: its extra, decoded.
-    :param conn_id: its id, for messages.
-    :raises MagicHourInvalidRequestError: naming the field, its value and what is allowed; never the key.
-    """
-    if not isinstance(extra, Mapping):
-        raise MagicHourInvalidRequestError(f"Extra of connection {conn_id!r}: a JSON object is needed")
-    key = (connection.password or "").strip()
-    if not key:
-        raise MagicHourInvalidRequestError(
-            f"Connection {conn_id!r} has no API key: set its password; get a key at {calls.KEY_PAGE}"
-        )
-    if not key.isascii() or not key.isprintable() or " " in key:
-        raise MagicHourInvalidRequestError(
-            f"The API key of connection {conn_id!r} holds characters that no key has (spaces, line breaks or "
-            "letters beyond ASCII): set its password anew, the key alone"
-        )
-    defaults = ClientSettings(api_key="")
-    return ClientSettings(
-        api_key=key,
-        base_url=_base_url(connection, conn_id),
-        request_timeout=_positive(extra, "request_timeout", defaults.request_timeout, conn_id),
-        requests_per_second=_positive(extra, "requests_per_second", defaults.requests_per_second, conn_id),
-        max_connections=math.ceil(_positive(extra, "max_connections", defaults.max_connections, conn_id)),
-        source=f"connection {conn_id!r}",
-    )
-
-
-def _base_url(connection: Connection, conn_id: str) -> str:
-    """Read the host with or without scheme; a connection given as a URI carries scheme and port apart."""
-    host = (connection.host or "").strip().rstrip("/")
-    if not host:
-        return DEFAULT_BASE_URL
-    url = host if "://" in host else f"{connection.schema or 'https'}://{host}"
-    try:
-        parts = urlsplit(url)
-        port = parts.port or connection.port
-        (parts.hostname or "").encode("idna")
-    except ValueError:  # brackets without end, a port above 65535, a name with an empty or too long part
-        parts, port = urlsplit(""), None
-    if parts.scheme not in ("http", "https") or not parts.hostname or any(map(str.isspace, host)):
-        raise MagicHourInvalidRequestError(
-            f"Host {host!r} of connection {conn_id!r}: a base URL with http or https is needed, "
-            f"such as {DEFAULT_BASE_URL}; leave it empty for the real API"
-        )
-    return url if parts.port or not port else parts._replace(netloc=f"{parts.netloc}:{port}").geturl()
-
-
-def _positive(extra: Mapping[str, Any], name: str, default: float, conn_id: str) -> float:
-    """Read a number of the extra, also as text: a connection given as a URI has texts only."""
-    value = extra.get(name)
-    if value is None or value == "":
-        return default
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if isinstance(value, bool) or not 0 < number < math.inf:
-        raise MagicHourInvalidRequestError(
-            f"Extra {name}={value!r} of connection {conn_id!r}: a number above 0 is needed; "
-            f"leave it out for {default:g}"
-        )
-    return number

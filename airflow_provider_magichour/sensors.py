@@ -16,8 +16,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_magichour.exceptions import MagicHourError
 from airflow_provider_magichour.links import MagicHourProjectLink, push_link
-from airflow_provider_magichour.project_wait import ProjectWait
-from airflow_provider_magichour.templating import ProjectIdField
+from airflow_provider_magichour.tasks import ProjectIdField, ProjectWait
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_magichour.api.schemas import Kind, Project
-    from airflow_provider_magichour.api.waiting import Watch
+    from airflow_provider_magichour.waiting.watch import Watch
 
 POKE_INTERVAL = 5.0
 RESCHEDULE_INTERVAL = 60.0
@@ -109,7 +108,7 @@ class MagicHourProjectSensor(ProjectWait, BaseSensorOperator):
         raise AirflowSkipException(f"Skipping instead of failing: {cause}") from cause
 
     def _execute(self, context: Context) -> Any:
-        from airflow_provider_magichour.api.calls import checked_project_id
+        from airflow_provider_magichour.api.endpoints import checked_project_id
 
         interval = self.poke_interval if self.has_own_interval else None
         project_id = checked_project_id(self.project_id)
@@ -152,7 +151,7 @@ class MagicHourProjectSensor(ProjectWait, BaseSensorOperator):
 
     def conclude(self, context: Context, project: Project) -> dict[str, Any]:
         """Return the finished project; one that failed raises, as waiting again heals nothing."""
-        from airflow_provider_magichour.api.waiting import project_failure
+        from airflow_provider_magichour.waiting.ending import project_failure
 
         if project.is_failed:
             raise project_failure(project, resubmits=False)
@@ -163,6 +162,6 @@ class MagicHourProjectSensor(ProjectWait, BaseSensorOperator):
         return AirflowSensorTimeout(message)
 
     def _kind(self) -> Kind:
-        from airflow_provider_magichour.api.calls import checked_kind
+        from airflow_provider_magichour.api.endpoints import checked_kind
 
         return checked_kind(self.kind)

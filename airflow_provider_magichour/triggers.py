@@ -9,10 +9,11 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_magichour.api import calls
-from airflow_provider_magichour.api.waiting import Watch, event_of
+from airflow_provider_magichour.api import endpoints
 from airflow_provider_magichour.hooks import MagicHourHook
-from airflow_provider_magichour.looking import AsyncLookout
+from airflow_provider_magichour.waiting.ending import event_of
+from airflow_provider_magichour.waiting.lookout import AsyncLookout
+from airflow_provider_magichour.waiting.watch import Watch
 
 SETTLING = 8.0
 """Seconds: Airflow 3.3.2 fails a task whose trigger fires within about 3 s of its deferral, before the scheduler has
@@ -77,7 +78,7 @@ class MagicHourProjectTrigger(BaseTrigger):
         # One frame for all: thousands wait here.
         loop = asyncio.get_running_loop()
         began = loop.time()
-        lookout = AsyncLookout(MagicHourHook(self.magichour_conn_id), calls.checked_kind(self.kind))
+        lookout = AsyncLookout(MagicHourHook(self.magichour_conn_id), endpoints.checked_kind(self.kind))
         known = self.status, self.credits_charged
         watch = Watch(self.project_id, self.started_at, self.deadline, self.poll_interval, *known)
         delay = watch.first_delay(time.time())

@@ -32,13 +32,14 @@ PACKAGE = "airflow_provider_magichour"
 WITH_CLOCKS = (
     "api.client",
     "hooks",
-    "project_wait",
+    "tasks",
     "sensors",
     "operators",
-    "submitting",
+    "submission.submit",
     "triggers",
-    "downloading",
-    "storage",
+    "waiting.lookout",
+    "media.download",
+    "media.stores",
 )
 MOST_SLEEPS = 5_000
 

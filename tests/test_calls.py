@@ -7,9 +7,8 @@ import json
 
 import pytest
 
-from airflow_provider_magichour.api import calls
-from airflow_provider_magichour.api.calls import error_for, read_answer
-from airflow_provider_magichour.api.pacing import Failure
+from airflow_provider_magichour.api import endpoints, signatures
+from airflow_provider_magichour.api.answers import Failure, error_for, read_answer
 from airflow_provider_magichour.api.requests import image_to_video_request
 from airflow_provider_magichour.api.schemas import CreatedProject, Project
 from airflow_provider_magichour.exceptions import (
@@ -19,8 +18,8 @@ from airflow_provider_magichour.exceptions import (
     MagicHourUnsureSubmissionError,
 )
 
-CREATE = calls.create_image_to_video(image_to_video_request(image="https://x/a.png?sig=secret", end_seconds=5))
-READ = calls.get_project("clx7")
+CREATE = endpoints.create_image_to_video(image_to_video_request(image="https://x/a.png?sig=secret", end_seconds=5))
+READ = endpoints.get_project("clx7")
 SOURCE = "connection 'magichour_default'"
 
 
@@ -39,13 +38,13 @@ def open_nothing():
 @pytest.mark.parametrize(
     ("call", "method", "target", "body"),
     [
-        pytest.param(calls.get_project("a1"), "GET", "/v1/video-projects/a1", None, id="get"),
-        pytest.param(calls.get_project("a1", "image"), "GET", "/v1/image-projects/a1", None, id="get-image"),
-        pytest.param(calls.get_project("a1", "audio"), "GET", "/v1/audio-projects/a1", None, id="get-audio"),
-        pytest.param(calls.delete_project("a1"), "DELETE", "/v1/video-projects/a1", None, id="delete"),
-        pytest.param(calls.get_account(), "GET", "/v1/account", None, id="account"),
+        pytest.param(endpoints.get_project("a1"), "GET", "/v1/video-projects/a1", None, id="get"),
+        pytest.param(endpoints.get_project("a1", "image"), "GET", "/v1/image-projects/a1", None, id="get-image"),
+        pytest.param(endpoints.get_project("a1", "audio"), "GET", "/v1/audio-projects/a1", None, id="get-audio"),
+        pytest.param(endpoints.delete_project("a1"), "DELETE", "/v1/video-projects/a1", None, id="delete"),
+        pytest.param(endpoints.get_account(), "GET", "/v1/account", None, id="account"),
         pytest.param(
-            calls.upload_urls("png"),
+            endpoints.upload_urls("png"),
             "POST",
             "/v1/files/upload-urls",
             {"items": [{"type": "image", "extension": "png"}]},
@@ -59,7 +58,7 @@ def open_nothing():
             id="create",
         ),
         pytest.param(
-            calls.put_file("https://x/put?sig=1", open_nothing, 3), "PUT", "https://x/put?sig=1", None, id="put"
+            endpoints.put_file("https://x/put?sig=1", open_nothing, 3), "PUT", "https://x/put?sig=1", None, id="put"
         ),
     ],
 )
@@ -68,23 +67,23 @@ def test_a_call_says_what_is_sent(call, method, target, body):
 
 
 def test_only_the_create_makes_something():
-    others = [READ, calls.delete_project("a"), calls.get_account(), calls.upload_urls("png")]
+    others = [READ, endpoints.delete_project("a"), endpoints.get_account(), endpoints.upload_urls("png")]
     assert CREATE.creates
     assert not any(call.creates for call in others)
 
 
 def test_an_upload_does_not_go_to_the_api():
-    call = calls.put_file("https://x/put", open_nothing, 3)
+    call = endpoints.put_file("https://x/put", open_nothing, 3)
     assert (call.is_to_api, call.content, call.size) == (False, open_nothing, 3)
     assert READ.is_to_api
 
 
 @pytest.mark.parametrize("project_id", ["clx7uu86w0a5qp55yxz315r6r", "0", "a.b_c~d-e", "A" * 64])
 def test_an_id_that_cannot_change_the_path_passes(project_id):
-    assert calls.get_project(project_id).target == f"/v1/video-projects/{project_id}"
+    assert endpoints.get_project(project_id).target == f"/v1/video-projects/{project_id}"
 
 
-@pytest.mark.parametrize("send", [calls.get_project, calls.delete_project])
+@pytest.mark.parametrize("send", [endpoints.get_project, endpoints.delete_project])
 @pytest.mark.parametrize(
     "project_id",
     [
@@ -123,7 +122,7 @@ def test_an_id_that_could_change_the_path_is_refused(send, project_id):
 )
 def test_what_is_no_id_is_refused_and_the_message_says_what_to_look_at(project_id, advice):
     with pytest.raises(MagicHourInvalidRequestError) as caught:
-        calls.get_project(project_id)
+        endpoints.get_project(project_id)
     assert f"project_id={project_id!r}" in str(caught.value)
     assert advice in str(caught.value)
 
@@ -146,21 +145,21 @@ SIGNED = "https://x/a.mp4?sig=secret"
 )
 def test_a_refused_id_is_shown_in_short_and_without_a_signature(project_id, shown):
     with pytest.raises(MagicHourInvalidRequestError) as caught:
-        calls.checked_project_id(project_id)
+        endpoints.checked_project_id(project_id)
     assert shown in str(caught.value)
     assert "secret" not in str(caught.value)
     assert len(str(caught.value)) < 900
 
 
 def test_a_value_that_was_cut_ends_in_dots():
-    assert calls.shown("x" * 10_000) == "'" + "x" * 499 + "..."
-    assert calls.shown("x" * 498) == repr("x" * 498)
+    assert signatures.shown("x" * 10_000) == "'" + "x" * 499 + "..."
+    assert signatures.shown("x" * 498) == repr("x" * 498)
 
 
 @pytest.mark.parametrize("kind", ["Video", "videos", "../video", "", None, ["video"]])
 def test_an_unknown_kind_is_refused(kind):
     with pytest.raises(MagicHourInvalidRequestError) as caught:
-        calls.get_project("a", kind)
+        endpoints.get_project("a", kind)
     assert str(caught.value) == f"kind={kind!r}: one of video, image, audio is needed"
 
 
@@ -174,7 +173,7 @@ def test_a_good_answer_to_a_read_is_the_project():
 
 @pytest.mark.parametrize("status", [200, 201, 204])
 def test_an_answer_without_a_body_is_enough_where_nothing_is_read(status):
-    assert answer(calls.delete_project("a"), status, b"") is None
+    assert answer(endpoints.delete_project("a"), status, b"") is None
 
 
 OWN = {"code": "the_code", "message": "The text"}
@@ -294,7 +293,7 @@ def test_a_connection_never_made_points_at_the_host():
 
 
 def test_a_refusal_by_the_store_of_uploads_says_nothing_of_the_api_key():
-    text = str(error(calls.put_file("https://x/put?sig=secret", open_nothing, 3), 401, HTML))
+    text = str(error(endpoints.put_file("https://x/put?sig=secret", open_nothing, 3), 401, HTML))
     assert text.startswith("Could not upload a file: HTTP 401")
     assert "key" not in text
 
@@ -304,7 +303,7 @@ def test_a_refusal_by_the_store_of_uploads_says_nothing_of_the_api_key():
     [
         pytest.param(CREATE, id="create"),
         pytest.param(READ, id="read"),
-        pytest.param(calls.put_file("https://x/put?sig=secret", open_nothing, 3), id="put"),
+        pytest.param(endpoints.put_file("https://x/put?sig=secret", open_nothing, 3), id="put"),
     ],
 )
 @pytest.mark.parametrize("status", [200, 400, 500])

@@ -11,9 +11,10 @@ from typing import IO, Any
 import httpx
 import pytest
 
-from airflow_provider_magichour.api import calls
-from airflow_provider_magichour.api.client import USER_AGENT, AsyncMagicHourClient, ClientSettings, MagicHourClient
+from airflow_provider_magichour.api import endpoints
+from airflow_provider_magichour.api.client import USER_AGENT, AsyncMagicHourClient, MagicHourClient
 from airflow_provider_magichour.api.requests import image_to_video_request
+from airflow_provider_magichour.api.settings import ClientSettings
 from airflow_provider_magichour.exceptions import (
     MagicHourApiError,
     MagicHourRejectedError,
@@ -21,8 +22,8 @@ from airflow_provider_magichour.exceptions import (
 )
 from tests.fake_server import FakeServer, answer
 
-CREATE = calls.create_image_to_video(image_to_video_request(image="saved-items/cat.png", end_seconds=5))
-ACCOUNT = calls.get_account()
+CREATE = endpoints.create_image_to_video(image_to_video_request(image="saved-items/cat.png", end_seconds=5))
+ACCOUNT = endpoints.get_account()
 
 
 class Both:
@@ -37,7 +38,7 @@ class Both:
         results: Any = None
         with MagicHourClient(settings) as client:
             for step in steps:
-                if isinstance(step, calls.Call):
+                if isinstance(step, endpoints.Call):
                     results = client.send(step, patience=patience)
                 elif isinstance(step, Path):
                     results = client.upload(opener(step), size=step.stat().st_size, extension="jpg")
@@ -49,7 +50,7 @@ class Both:
         results: Any = None
         async with AsyncMagicHourClient(settings) as client:
             for step in steps:
-                if isinstance(step, calls.Call):
+                if isinstance(step, endpoints.Call):
                     results = await client.send(step, patience=patience)
                 elif isinstance(step, Path):
                     size = step.stat().st_size

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import httpx
 import pytest
 
-from airflow_provider_magichour.api.connections import IDLE, KeptConnections, transport_for
+from airflow_provider_magichour.api.transport import IDLE, KeptConnections, transport_for
 from tests.certificates import self_signed
 from tests.simulated_time import SimulatedLoop
 

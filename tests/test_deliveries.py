@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_magichour.api.deliveries import (
+from airflow_provider_magichour.api.schemas import Project
+from airflow_provider_magichour.plugins.deliveries import (
     EPOCH,
     Delivery,
     DeliveryRefusedError,
@@ -18,7 +19,6 @@ from airflow_provider_magichour.api.deliveries import (
     event_extra,
     genuine_delivery,
 )
-from airflow_provider_magichour.api.schemas import Project
 from tests.webhook_scene import SECRET, body, signed
 
 NOW = 1_730_742_038.0

@@ -20,10 +20,11 @@ from airflow.providers.common.compat.sdk import AirflowFailException, conf
 
 from airflow_provider_magichour import exceptions
 from airflow_provider_magichour.api.schemas import Project
-from airflow_provider_magichour.hooks import MagicHourHook, settings_from
+from airflow_provider_magichour.api.settings import settings_from
+from airflow_provider_magichour.hooks import MagicHourHook
 from airflow_provider_magichour.operators import MagicHourImageToVideoOperator
 from airflow_provider_magichour.sandbox import Sandbox
-from airflow_provider_magichour.submission import Record, read_record
+from airflow_provider_magichour.submission.record import Record, read_record
 from tests.connections import connected
 from tests.snippets import exported, of, snippets
 from tools.airflow_settings import migrated_database

@@ -8,8 +8,7 @@ from bisect import bisect_left
 
 import pytest
 
-from airflow_provider_magichour.api.gate import Gate
-from airflow_provider_magichour.api.pacing import LONGEST_PAUSE, MARGIN, USUAL_PAUSE, Pace
+from airflow_provider_magichour.api.gate import LONGEST_PAUSE, MARGIN, USUAL_PAUSE, Gate, Pace
 from tests.simulated_time import run_simulated
 
 

@@ -11,8 +11,8 @@ from urllib.parse import quote
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_magichour.api.client import ClientSettings
 from airflow_provider_magichour.api.requests import image_to_video_request
+from airflow_provider_magichour.api.settings import ClientSettings
 from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourInvalidRequestError
 from airflow_provider_magichour.hooks import MagicHourHook
 from tests.fake_server import FakeServer, answer
@@ -217,7 +217,7 @@ def test_stream_without_its_size_is_refused(photo: Path) -> None:
 
 
 def test_async_client_comes_from_the_same_connection(sandbox: Any) -> None:
-    from airflow_provider_magichour.api.calls import get_account
+    from airflow_provider_magichour.api.endpoints import get_account
 
     async def tier() -> str | None:
         async with MagicHourHook().async_client() as client:

@@ -18,8 +18,9 @@ import pytest
 from airflow.providers.common.compat.sdk import HookLineageCollector, TaskDeferred, redact
 from airflow.sdk import DAG
 
-from airflow_provider_magichour.api.calls import get_account
-from airflow_provider_magichour.api.client import ClientSettings, MagicHourClient
+from airflow_provider_magichour.api.client import MagicHourClient
+from airflow_provider_magichour.api.endpoints import get_account
+from airflow_provider_magichour.api.settings import ClientSettings
 from airflow_provider_magichour.exceptions import MagicHourError
 from airflow_provider_magichour.hooks import MagicHourHook
 from airflow_provider_magichour.operators import MagicHourDownloadOperator, MagicHourImageToVideoOperator
@@ -201,7 +202,7 @@ def test_lineage_gets_no_signature_of_an_image_url(
     secret_sandbox: Any, context: Any, store: Any, monkeypatch: pytest.MonkeyPatch, image: str
 ) -> None:
     collector = HookLineageCollector()
-    monkeypatch.setattr("airflow_provider_magichour.lineage.get_hook_lineage_collector", lambda: collector)
+    monkeypatch.setattr("airflow_provider_magichour.media.lineage.get_hook_lineage_collector", lambda: collector)
     with_signed_urls(image).execute(context(store))
     uris = {each.asset.uri for each in collector.collected_assets.inputs}
     assert uris == {image.partition("?")[0].replace(f"u:{IMAGE_SIGNATURE}@", "")}

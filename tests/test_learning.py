@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_magichour.api.learning import KINDS_KEPT, LONGEST_SILENCE, SAMPLES, RenderTimes, learned_delay
 from airflow_provider_magichour.api.schemas import Project
-from airflow_provider_magichour.api.waiting import Watch
 from airflow_provider_magichour.hooks import MagicHourHook
-from airflow_provider_magichour.looking import AsyncLookout
+from airflow_provider_magichour.waiting.lookout import AsyncLookout
+from airflow_provider_magichour.waiting.schedule import KINDS_KEPT, LONGEST_SILENCE, SAMPLES, RenderTimes, learned_delay
+from airflow_provider_magichour.waiting.watch import Watch
 
 
 def drawn(median: float, spread: float, count: int, seed: int = 1) -> list[float]:

@@ -21,7 +21,7 @@ def lineage(monkeypatch: pytest.MonkeyPatch) -> HookLineageCollector:
     collector = HookLineageCollector()
     # Where it comes from differs between the versions of Airflow.
     monkeypatch.setattr(f"{get_hook_lineage_collector.__module__}.get_hook_lineage_collector", lambda: collector)
-    monkeypatch.setattr("airflow_provider_magichour.lineage.get_hook_lineage_collector", lambda: collector)
+    monkeypatch.setattr("airflow_provider_magichour.media.lineage.get_hook_lineage_collector", lambda: collector)
     return collector
 
 

@@ -534,7 +534,7 @@ def test_file_that_shrinks_under_the_upload_is_an_error_of_ours(
             photo.write_bytes(b"less")
 
     # What is logged after the file was measured and before it is uploaded.
-    log, handler = logging.getLogger("airflow_provider_magichour.budget"), Shrink()
+    log, handler = logging.getLogger("airflow_provider_magichour.submission.budget"), Shrink()
     monkeypatch.setattr(log, "level", logging.INFO)
     log.addHandler(handler)
     try:

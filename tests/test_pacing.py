@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_magichour.api.pacing import CREATE_PATIENCE, Failure, repeat_delay, retry_after_seconds
+from airflow_provider_magichour.api.answers import Failure, retry_after_seconds
+from airflow_provider_magichour.api.repeats import CREATE_PATIENCE, repeat_delay
 
 
 def delay(failure, *, attempt=1, waited=0.0, patience=60.0, creates=False, chance=0.5):

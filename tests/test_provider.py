@@ -19,7 +19,7 @@ from airflow.configuration import conf
 
 import airflow_provider_magichour
 from airflow_provider_magichour import exceptions, get_provider_info
-from airflow_provider_magichour.api.client import ClientSettings
+from airflow_provider_magichour.api.settings import ClientSettings
 from airflow_provider_magichour.hooks import MagicHourHook
 from airflow_provider_magichour.operators import MagicHourDownloadOperator, MagicHourImageToVideoOperator
 from airflow_provider_magichour.sensors import MagicHourProjectSensor

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_magichour.api import calls
-from airflow_provider_magichour.api.client import AsyncMagicHourClient, ClientSettings
-from airflow_provider_magichour.api.sharing import RENEWAL, RESOLVED_FOR, SharedClient
-from airflow_provider_magichour.api.waiting import Step, Watch
+from airflow_provider_magichour.api import endpoints
+from airflow_provider_magichour.api.client import AsyncMagicHourClient
+from airflow_provider_magichour.api.settings import ClientSettings
 from airflow_provider_magichour.exceptions import MagicHourApiError
 from airflow_provider_magichour.hooks import MagicHourHook
-from airflow_provider_magichour.looking import LAST_LOOK, AsyncLookout
 from airflow_provider_magichour.triggers import MagicHourProjectTrigger
+from airflow_provider_magichour.waiting.lookout import LAST_LOOK, AsyncLookout
+from airflow_provider_magichour.waiting.shared import RENEWAL, RESOLVED_FOR, SharedClient
+from airflow_provider_magichour.waiting.watch import Step, Watch
 from tests.simulated_time import run_simulated
 
 FIRST = ClientSettings("mhk_first")
@@ -214,7 +215,7 @@ def test_a_429_for_one_keeps_all_others_of_the_connection_from_asking_until_it_i
         client = await shared.current(hook.async_settings)
 
         async def look(project_id: str) -> None:
-            await client.send(calls.get_project(project_id))
+            await client.send(endpoints.get_project(project_id))
             looked.append(clock.passed)
 
         ids = [sandbox.add_job().id for _ in range(10)]

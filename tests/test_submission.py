@@ -8,22 +8,19 @@ from datetime import UTC, datetime
 import pytest
 
 from airflow_provider_magichour.api.schemas import Project
+from airflow_provider_magichour.api.signatures import without_signatures
 from airflow_provider_magichour.exceptions import MagicHourApiError
-from airflow_provider_magichour.submission import (
+from airflow_provider_magichour.submission.decision import decide, project_to_look_at, unsure_message
+from airflow_provider_magichour.submission.fingerprint import fingerprint, unsigned
+from airflow_provider_magichour.submission.record import (
     KEY,
     Record,
     Returned,
     Unreadable,
     Upload,
-    decide,
-    fingerprint,
-    project_to_look_at,
     read_record,
     timestamp,
-    unsigned,
-    unsure_message,
 )
-from airflow_provider_magichour.templating import without_signatures
 
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC).timestamp()
 FINGERPRINT = "v1:mine"

@@ -8,9 +8,10 @@ from datetime import timedelta
 import pytest
 from airflow.providers.common.compat.sdk import redact
 
+from airflow_provider_magichour.api.signatures import without_signatures
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 from airflow_provider_magichour.operators import MagicHourImageToVideoOperator
-from airflow_provider_magichour.templating import ProjectIdField, seconds, without_signatures
+from airflow_provider_magichour.tasks import ProjectIdField, seconds
 
 SIGNED = "https://videos.example.com/a.mp4?X-Amz-Date=1&X-Amz-Signature=5ecret"
 

@@ -7,21 +7,14 @@ import json
 import pytest
 
 from airflow_provider_magichour.api.schemas import Project
-from airflow_provider_magichour.api.waiting import (
-    Watch,
-    deadline,
-    event_of,
-    next_step,
-    project_failure,
-    read_event,
-    timeout_message,
-)
 from airflow_provider_magichour.exceptions import (
     MagicHourApiError,
     MagicHourError,
     MagicHourProjectFailedError,
     MagicHourProjectRejectedError,
 )
+from airflow_provider_magichour.waiting.ending import event_of, project_failure, read_event, timeout_message
+from airflow_provider_magichour.waiting.watch import Watch, deadline, next_step
 
 START = 1_000_000.0
 URL = "https://videos.example.com/output.mp4?sig=secret"

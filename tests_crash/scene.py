@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_magichour.sandbox.server import Sandbox
-from airflow_provider_magichour.submission import KEY
+from airflow_provider_magichour.submission.record import KEY
 from tools.airflow_rest import TERMINAL_RUN_STATES, TaskInstance
 from tools.local_airflow import LocalAirflow
 

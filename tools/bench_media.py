@@ -149,8 +149,8 @@ def transfers(case: str, folder: Path, url: str) -> tuple[Callable[[str], float]
     import httpx
 
     from airflow_provider_magichour.hooks import MagicHourHook
+    from airflow_provider_magichour.media.sources import source_of
     from airflow_provider_magichour.operators import MagicHourDownloadOperator
-    from airflow_provider_magichour.storage import source_of
 
     is_s3 = case.endswith("S3")
     conn_id = "bucket" if is_s3 else None
@@ -215,7 +215,7 @@ def transfers(case: str, folder: Path, url: str) -> tuple[Callable[[str], float]
 
 def fingerprint(folder: Path) -> float:
     """Return the seconds that telling a local file's bytes from others takes: a reading of its own, before upload."""
-    from airflow_provider_magichour.storage import source_of
+    from airflow_provider_magichour.media.sources import source_of
 
     source = source_of("image", str(folder / "big.jpg"), None)
     assert source

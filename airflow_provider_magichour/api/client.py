@@ -5,33 +5,38 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import hashlib
 import logging
 import random
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import IO, Any, Self, TypeVar
 
 import httpx
 
 from airflow_provider_magichour import __version__
-from airflow_provider_magichour.api import calls
-from airflow_provider_magichour.api.calls import Call
-from airflow_provider_magichour.api.connections import transport_for
+from airflow_provider_magichour.api import answers, endpoints
+from airflow_provider_magichour.api.answers import Failure
+from airflow_provider_magichour.api.endpoints import Call
 from airflow_provider_magichour.api.gate import Gate
-from airflow_provider_magichour.api.pacing import Failure, backoff, repeat_delay
+from airflow_provider_magichour.api.repeats import backoff, repeat_delay
 from airflow_provider_magichour.api.schemas import Kind, UploadUrl
+from airflow_provider_magichour.api.settings import ClientSettings
+from airflow_provider_magichour.api.transport import transport_for
 
 T = TypeVar("T")
 
-DEFAULT_BASE_URL = "https://api.magichour.ai"
+
 USER_AGENT = f"airflow-provider-magichour/{__version__}"
+
+
 UPLOAD_PATIENCE = 120.0
+
+
 CHUNK = 1 << 16
+
 
 NEVER_SENT = (
     httpx.ConnectError,
@@ -42,6 +47,7 @@ NEVER_SENT = (
     httpx.LocalProtocolError,
     httpx.InvalidURL,
 )
+
 
 _ours: ContextVar[bool] = ContextVar("_ours", default=False)
 
@@ -63,31 +69,6 @@ def _unlogged() -> Iterator[None]:
         yield
     finally:
         _ours.reset(token)
-
-
-@dataclass(frozen=True)
-class ClientSettings:
-    """How to reach the API.
-
-    :param api_key: sent to the API alone.
-    :param base_url: of the API; a path prefix works.
-    :param request_timeout: seconds for each phase of a request.
-    :param requests_per_second: of an async client, all calls together.
-    :param max_connections: open at a time.
-    :param source: where the key came from, for messages.
-    """
-
-    api_key: str = field(repr=False)
-    base_url: str = DEFAULT_BASE_URL
-    request_timeout: float = 30.0
-    requests_per_second: float = 20.0
-    max_connections: int = 8
-    source: str = "these settings"
-
-    @property
-    def key_digest(self) -> str:
-        """Tells one key from another without being one."""
-        return hashlib.sha256(self.api_key.encode()).hexdigest()
 
 
 @contextlib.contextmanager
@@ -131,12 +112,12 @@ class _BaseClient:
         return {"method": call.method, "url": url, "headers": headers, "json": call.json}
 
     def _read(self, call: Call[T], response: httpx.Response) -> T | Failure:
-        return calls.read_answer(call, response.status_code, response.headers, response.content, now=time.time())
+        return answers.read_answer(call, response.status_code, response.headers, response.content, now=time.time())
 
     def _lost(self, error: httpx.RequestError | httpx.InvalidURL) -> Failure:
         """Name what went wrong without httpx's text, which may hold addresses."""
         if isinstance(error, NEVER_SENT):
-            return Failure(f"no connection ({calls.why_no_connection(error)})", sent=False)
+            return Failure(f"no connection ({answers.why_no_connection(error)})", sent=False)
         if isinstance(error, httpx.TimeoutException):
             return Failure(f"no answer within {self.settings.request_timeout:g} s ({type(error).__name__})")
         return Failure(f"the connection was lost ({type(error).__name__})")
@@ -153,7 +134,7 @@ class _BaseClient:
             chance=random.random(),
         )
         if delay is None:
-            raise calls.error_for(call, failure, source=self.settings.source) from None
+            raise answers.error_for(call, failure, source=self.settings.source) from None
         logging.getLogger(__name__).info("Could not %s: %s; again in %.1f s", call.what, failure.reason, delay)
         return delay
 
@@ -225,8 +206,8 @@ class MagicHourClient(_BaseClient):
         :param type: ``image``, ``video`` or ``audio``.
         :return: where it is: ``file_path`` for the request.
         """
-        target = self.send(calls.upload_urls(extension, type), patience=UPLOAD_PATIENCE).items[0]
-        self.send(calls.put_file(target.upload_url, content, size), patience=UPLOAD_PATIENCE)
+        target = self.send(endpoints.upload_urls(extension, type), patience=UPLOAD_PATIENCE).items[0]
+        self.send(endpoints.put_file(target.upload_url, content, size), patience=UPLOAD_PATIENCE)
         return target
 
     def pause(self, attempt: int) -> None:
@@ -346,8 +327,8 @@ class AsyncMagicHourClient(_BaseClient):
         self, content: Callable[[], IO[bytes]], *, size: int, extension: str, type: Kind = "image"
     ) -> UploadUrl:
         """Upload a file, streamed; see the sync client."""
-        target = (await self.send(calls.upload_urls(extension, type), patience=UPLOAD_PATIENCE)).items[0]
-        await self.send(calls.put_file(target.upload_url, content, size), patience=UPLOAD_PATIENCE)
+        target = (await self.send(endpoints.upload_urls(extension, type), patience=UPLOAD_PATIENCE)).items[0]
+        await self.send(endpoints.put_file(target.upload_url, content, size), patience=UPLOAD_PATIENCE)
         return target
 
 

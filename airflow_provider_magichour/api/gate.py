@@ -1,12 +1,52 @@
-"""What every request of a connection passes in one process: a bound on how many are under way, a rate, and pauses."""
+"""When to send a call, and a failed one again. Pure: nothing here sleeps, sends or reads a clock."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
 from types import TracebackType
 
-from airflow_provider_magichour.api.pacing import Pace
+LONGEST_PAUSE = 60.0
+"""Seconds: after a longer ``Retry-After`` the API is asked again nevertheless."""
+
+
+USUAL_PAUSE = 5.0
+"""Seconds without requests after a 429 that does not say how long."""
+
+
+MARGIN = 1.05
+"""Requests leave this much further apart than their rate says: on the way some come closer together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When the next request of a connection may leave: evenly spaced, so there are no bursts, also at the start.
+
+    :param rate: requests per second.
+    :param next_at: when the next one may leave, on any clock that never goes back.
+    :param paused_until: before this none may leave: the API said that there were too many.
+    """
+
+    rate: float
+    next_at: float = -math.inf
+    paused_until: float = -math.inf
+
+    def delay(self, now: float) -> float:
+        """Return the seconds until the next request may leave; 0 when it may."""
+        return max(0.0, self.next_at - now, self.paused_until - now)
+
+    def taken(self, now: float) -> Pace:
+        """Return the pace after a request left."""
+        return replace(self, next_at=now + MARGIN / self.rate)
+
+    def paused(self, now: float, retry_after: float | None) -> Pace:
+        """Return the pace after a 429; one pause never shortens another.
+
+        :param retry_after: seconds the API asked to wait, None when it did not say.
+        """
+        pause = USUAL_PAUSE if retry_after is None else min(retry_after, LONGEST_PAUSE)
+        return replace(self, paused_until=max(self.paused_until, now + pause))
 
 
 class Gate:

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from airflow_provider_magichour.api import capabilities
-from airflow_provider_magichour.api.calls import shown
 from airflow_provider_magichour.api.schemas import DEPRECATED_FIELDS, ImageToVideoRequest, Style
+from airflow_provider_magichour.api.signatures import shown
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 
 # Where an argument of ours stands in the API's body, when the name differs.

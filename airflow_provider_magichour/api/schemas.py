@@ -7,7 +7,6 @@ deprecated fields, carry new ones and use words nobody has seen.
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, TypeVar
@@ -15,15 +14,24 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, WrapValidator, model_validator
 from pydantic_core import PydanticCustomError
 
+from airflow_provider_magichour.api.signatures import QUERY
+
 Kind = Literal["video", "image", "audio"]
+
+
 KINDS: tuple[Kind, ...] = ("video", "image", "audio")
 
+
 COMPLETE = "complete"
+
+
 FAILED_STATUSES = frozenset({"error", "canceled"})
+
 
 # What the vendor documents as the job's own fault (event types page, 2026-08-22): a new project, or a longer
 # wait, cannot heal these. Everything else, known or not, may be tried again.
 INCURABLE_CODES = frozenset({"no_source_face", "content_policy_violation", "file_too_large", "insufficient_credits"})
+
 
 DEPRECATED_FIELDS: Mapping[str, str] = {
     "height": "has no effect; the image's orientation and `resolution` decide",
@@ -66,9 +74,17 @@ def _filled_text(value: Any, handler: Any) -> str:
 
 
 Number = Annotated[float | int, WrapValidator(_strict_number)]
+
+
 Bool = Annotated[bool, WrapValidator(_strict_bool)]
+
+
 Text = Annotated[str, WrapValidator(_text)]
+
+
 FilledText = Annotated[str, WrapValidator(_filled_text)]
+
+
 PositiveNumber = Annotated[Number, Field(gt=0)]
 
 
@@ -166,9 +182,6 @@ class Download(_Read):
     url: str = Field(min_length=1)
     expires_at: Lenient[str] = None
 
-
-# Signed URLs are credentials; the API may repeat one that it could not fetch.
-QUERY = re.compile(r"(?<=\S)\?[^\s\"'<>]+=[^\s\"'<>]*")
 
 LONGEST_SAID = 500
 """Characters that are kept of a text of the API's."""

@@ -16,13 +16,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from airflow_provider_magichour.api.deliveries import (
+from airflow_provider_magichour.api.schemas import Project
+from airflow_provider_magichour.plugins.deliveries import (
     DeliveryRefusedError,
     earliest_record,
     event_extra,
     genuine_delivery,
 )
-from airflow_provider_magichour.api.schemas import Project
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Route
 from airflow_provider_magichour.api.schemas import KINDS, Kind
 from airflow_provider_magichour.sandbox import answers, control
 from airflow_provider_magichour.sandbox.answers import Refused, StoreRefused
-from airflow_provider_magichour.sandbox.gate import Gate
+from airflow_provider_magichour.sandbox.exchange import Gate
 from airflow_provider_magichour.sandbox.jobs import Job, timestamp
 from airflow_provider_magichour.sandbox.orders import Order, read_order, read_upload_items
 

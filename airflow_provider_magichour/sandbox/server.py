@@ -12,10 +12,10 @@ from typing import Any
 import uvicorn
 
 from airflow_provider_magichour.sandbox.app import build_app
-from airflow_provider_magichour.sandbox.connection import SandboxConnection
 from airflow_provider_magichour.sandbox.recording import Requests
 from airflow_provider_magichour.sandbox.settings import DEFAULT_API_KEY, Settings
 from airflow_provider_magichour.sandbox.stage import Stage
+from airflow_provider_magichour.sandbox.tcp import SandboxConnection
 
 HOST = "127.0.0.1"
 START_TIMEOUT = 30.0

@@ -11,8 +11,8 @@ from airflow_provider_magichour.sandbox.faults import Faults, JobScript
 from airflow_provider_magichour.sandbox.jobs import Job, Jobs
 from airflow_provider_magichour.sandbox.recording import Requests
 from airflow_provider_magichour.sandbox.settings import Settings
-from airflow_provider_magichour.sandbox.storage import Signer, Uploads
 from airflow_provider_magichour.sandbox.studio import Studio
+from airflow_provider_magichour.sandbox.uploads import Signer, Uploads
 
 
 class Stage:

@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from airflow_provider_magichour.sandbox import rendering
 from airflow_provider_magichour.sandbox.orders import Order
 from airflow_provider_magichour.sandbox.rendering import Clip, UnreadablePictureError
-from airflow_provider_magichour.sandbox.storage import Uploads
+from airflow_provider_magichour.sandbox.uploads import Uploads
 
 FETCH_TIMEOUT = 10.0
 MEDIA_TYPES: Mapping[str, str] = {".mp4": "video/mp4", ".png": "image/png", ".wav": "audio/wav"}

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean
 
-from airflow_provider_magichour.api.learning import SAMPLES
 from airflow_provider_magichour.api.schemas import Project
-from airflow_provider_magichour.api.waiting import Watch, next_step
+from airflow_provider_magichour.waiting.schedule import SAMPLES
+from airflow_provider_magichour.waiting.watch import Watch, next_step
 
 TAIL = 3.3
 """p95 of the render time over its median."""

@@ -1,94 +1,22 @@
-"""Fetch a project's results."""
+"""One file's way from a signed URL, over cuts and an expired URL."""
 
 from __future__ import annotations
 
 import logging
 import re
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import IO
 
 import httpx
 
-from airflow_provider_magichour.api.calls import checked_kind, checked_project_id
 from airflow_provider_magichour.api.client import MagicHourClient
-from airflow_provider_magichour.api.schemas import Kind, Project
-from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourInvalidRequestError, MagicHourStorageError
-from airflow_provider_magichour.hooks import MagicHourHook
-from airflow_provider_magichour.storage import AnyPath, destination_paths, holds, size_of, write_atomically
+from airflow_provider_magichour.exceptions import MagicHourApiError
 
 log = logging.getLogger(__name__)
 
+
 CUTS = 10
 """Interruptions of one file that are mended in place before the task fails."""
-
-
-@dataclass
-class Download:
-    """One project's results on their way into the user's storage.
-
-    :param hook: way to the API.
-    :param project_id: id that the submit returned.
-    :param kind: ``video``, ``image`` or ``audio``.
-    :param destination: folder or file.
-    :param conn_id: id of the connection of that storage.
-    :param overwrite: write over a file that is there.
-    """
-
-    hook: MagicHourHook
-    project_id: str
-    kind: str
-    destination: str
-    conn_id: str | None
-    overwrite: bool
-
-    def run(self) -> list[AnyPath]:
-        """Fetch every result and return where they are, in the API's order."""
-        if not isinstance(self.destination, str) or not self.destination.strip():
-            raise MagicHourInvalidRequestError(
-                f"destination={self.destination!r}: a folder (ending in /) or a file is needed, local or as a URI"
-            )
-        kind, project_id = checked_kind(self.kind), checked_project_id(self.project_id)
-        urls = [output.url for output in self._complete(kind).outputs]
-        try:
-            paths = destination_paths(self.destination, self.conn_id, project_id=project_id, kind=kind, urls=urls)
-            with self.hook.client() as client:
-                for index, path in enumerate(paths):
-                    self._fetch(client, kind, urls[index], index, path)
-        except MagicHourStorageError as error:
-            left = f"Project {project_id} is still there to download."
-            raise MagicHourStorageError(f"{str(error).rstrip('.')}. {left}") from error.__cause__
-        return paths
-
-    def _complete(self, kind: Kind) -> Project:
-        project = self.hook.get_project(self.project_id, kind)
-        if project.is_deleted or not project.is_complete:
-            state = "deleted" if project.is_deleted else project.status
-            raise MagicHourApiError(
-                f"Magic Hour project {project.id} is {state}: there is nothing to download. "
-                "Let a MagicHourProjectSensor wait for it first."
-            )
-        return project
-
-    def _fetch(self, client: MagicHourClient, kind: Kind, url: str, index: int, path: AnyPath) -> None:
-        began = time.monotonic()
-        transfer = Transfer(client, url, lambda: self._complete(kind).outputs[index].url, self.project_id)
-        there = size_of(path)
-        if there is not None and not self.overwrite:
-            is_named = bool(re.search(rf"(?<![a-zA-Z0-9]){re.escape(self.project_id)}(?![a-zA-Z0-9])", path.name))
-            size = transfer.size()
-            # Under another name, a try that died after the rename left it, or it is not ours: only its bytes tell.
-            if size == there if is_named else size in (None, there) and holds(path, transfer.copy_to):
-                log.info("%s is there already, in full", path)
-                return
-            if not is_named:
-                raise MagicHourStorageError(
-                    f"{path} is there already and is not this project's. Set overwrite=True, or name a destination "
-                    "that ends in / to have files named after projects"
-                )
-        written = write_atomically(path, transfer.copy_to)
-        log.info("Downloaded %s: %d bytes in %.1f s", path, written, time.monotonic() - began)
 
 
 class Transfer:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from airflow_provider_magichour.api.schemas import CreatedProject, ImageToVideoRequest, Project
-from airflow_provider_magichour.budget import Budget
+from airflow_provider_magichour.api.signatures import without_signatures
 from airflow_provider_magichour.exceptions import (
     MagicHourApiError,
     MagicHourError,
@@ -19,23 +19,14 @@ from airflow_provider_magichour.exceptions import (
     MagicHourUnsureSubmissionError,
 )
 from airflow_provider_magichour.hooks import READ_PATIENCE, MagicHourHook
-from airflow_provider_magichour.journal import Journal
-from airflow_provider_magichour.storage import Source
-from airflow_provider_magichour.submission import (
-    Decision,
-    Record,
-    Returned,
-    Unreadable,
-    Upload,
-    decide,
-    fingerprint,
-    project_to_look_at,
-    timestamp,
-    unsure_message,
-)
-from airflow_provider_magichour.templating import without_signatures
+from airflow_provider_magichour.media.sources import Source
+from airflow_provider_magichour.submission.budget import Budget
+from airflow_provider_magichour.submission.decision import Decision, decide, project_to_look_at, unsure_message
+from airflow_provider_magichour.submission.fingerprint import fingerprint
+from airflow_provider_magichour.submission.record import Journal, Record, Returned, Unreadable, Upload, timestamp
 
 log = logging.getLogger(__name__)
+
 
 OnUnsure = Literal["fail", "resubmit"]
 

@@ -7,15 +7,17 @@ import logging
 import time
 from collections.abc import Sequence
 
-from airflow_provider_magichour.api.calls import get_project
 from airflow_provider_magichour.api.client import AsyncMagicHourClient, MagicHourClient
+from airflow_provider_magichour.api.endpoints import get_project
 from airflow_provider_magichour.api.schemas import Kind, Project
-from airflow_provider_magichour.api.sharing import SharedClient
-from airflow_provider_magichour.api.waiting import LOOK_INTERVAL, Step, Watch, next_step
 from airflow_provider_magichour.exceptions import MagicHourApiError
 from airflow_provider_magichour.hooks import MagicHourHook
+from airflow_provider_magichour.waiting.schedule import LOOK_INTERVAL
+from airflow_provider_magichour.waiting.shared import SharedClient
+from airflow_provider_magichour.waiting.watch import Step, Watch, next_step
 
 log = logging.getLogger(__name__)
+
 
 LAST_LOOK = 60.0
 """Seconds after the deadline in which the last look, which begins on it, may still get its turn and its answer."""

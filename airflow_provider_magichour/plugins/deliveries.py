@@ -15,12 +15,18 @@ from typing import Any
 
 from pydantic import AliasChoices, BaseModel, Field, ValidationError
 
-from airflow_provider_magichour.api.calls import PROJECT_ID
+from airflow_provider_magichour.api.endpoints import PROJECT_ID
 from airflow_provider_magichour.api.schemas import Project
 
 SIGNATURE_HEADER = "magic-hour-event-signature"
+
+
 TIMESTAMP_HEADER = "magic-hour-event-timestamp"
+
+
 UNIX_SECONDS = re.compile(r"[0-9]{1,12}")
+
+
 EPOCH = datetime.fromtimestamp(0, UTC)
 
 

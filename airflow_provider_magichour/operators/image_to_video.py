@@ -1,4 +1,4 @@
-"""Submit image-to-video projects, and fetch results."""
+"""Submit image-to-video projects."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.providers.common.compat.sdk import BaseOperator, conf
+from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_magichour.links import MagicHourProjectLink, push_link
-from airflow_provider_magichour.project_wait import ProjectWait
-from airflow_provider_magichour.templating import ProjectIdField, SignedUrlField, credits, seconds
+from airflow_provider_magichour.tasks import ProjectWait, SignedUrlField, credits, seconds
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -18,9 +17,9 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_magichour.api.schemas import ImageToVideoRequest, Project
-    from airflow_provider_magichour.journal import Journal
-    from airflow_provider_magichour.storage import Source
-    from airflow_provider_magichour.submitting import Submitted
+    from airflow_provider_magichour.media.sources import Source
+    from airflow_provider_magichour.submission.record import Journal
+    from airflow_provider_magichour.submission.submit import Submitted
 
 
 class MagicHourImageToVideoOperator(ProjectWait):
@@ -171,7 +170,7 @@ class MagicHourImageToVideoOperator(ProjectWait):
 
     def conclude(self, context: Context, project: Project) -> dict[str, Any]:
         """Return the finished project; one that failed raises, and a retry submits anew where that can help."""
-        from airflow_provider_magichour.api.waiting import project_failure
+        from airflow_provider_magichour.waiting.ending import project_failure
 
         if project.credits_charged is not None:
             self._push(context, project.id, project.credits_charged)
@@ -190,8 +189,8 @@ class MagicHourImageToVideoOperator(ProjectWait):
         """Check all that can be known before anything is sent."""
         from airflow_provider_magichour.api.requests import deprecation_warnings, image_to_video_request
         from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
-        from airflow_provider_magichour.storage import source_of
-        from airflow_provider_magichour.submitting import default_name
+        from airflow_provider_magichour.media.sources import source_of
+        from airflow_provider_magichour.submission.submit import default_name
 
         if self.on_unsure_submission not in ("fail", "resubmit"):
             raise MagicHourInvalidRequestError(
@@ -224,10 +223,10 @@ class MagicHourImageToVideoOperator(ProjectWait):
         return request, sources
 
     def _submit(self, context: Context, request: ImageToVideoRequest, sources: dict[str, Source]) -> Submitted:
-        from airflow_provider_magichour.budget import Budget
-        from airflow_provider_magichour.lineage import note_inputs
-        from airflow_provider_magichour.storage import image_uris
-        from airflow_provider_magichour.submitting import Submission
+        from airflow_provider_magichour.media.lineage import note_inputs
+        from airflow_provider_magichour.media.sources import image_uris
+        from airflow_provider_magichour.submission.budget import Budget
+        from airflow_provider_magichour.submission.submit import Submission
 
         if self.durable and "task_state_store" not in context:
             self.log.warning(
@@ -247,7 +246,7 @@ class MagicHourImageToVideoOperator(ProjectWait):
         return submitted
 
     def _journal(self, context: Context) -> Journal:
-        from airflow_provider_magichour.journal import Journal
+        from airflow_provider_magichour.submission.record import Journal
 
         return Journal(context.get("task_state_store") if self.durable else None)
 
@@ -274,72 +273,7 @@ class MagicHourImageToVideoOperator(ProjectWait):
 
     def _returned(self, context: Context, project_id: str) -> None:
         """Note what is about to be returned, so that a clear of the success is told from a retry."""
-        from airflow_provider_magichour.submitting import note_returned
+        from airflow_provider_magichour.submission.submit import note_returned
 
         ti = context["ti"]
         note_returned(self._journal(context), project_id, try_number=ti.try_number, max_tries=ti.max_tries)
-
-
-class MagicHourDownloadOperator(BaseOperator):
-    """Fetch the results of a finished project into the user's own storage; costs nothing.
-
-    Streamed; nothing partial is ever visible under a final name. In a folder a result is named after the project id,
-    and one that is there in full is not fetched again; a file named otherwise is left as it is when it holds the same
-    bytes (the result is fetched to compare), and anything else under that name is an error. Download URLs are asked
-    for anew, so a task that runs a day after the wait works too. Returns where they are, in the API's order: absolute
-    paths or URIs. Those are in the task's lineage; an ``AssetAlias`` among its ``outlets`` gets an event with each
-    URI, an ``Asset`` has them in its event's extra.
-
-    :param project_id: the id, or what a waiting task returned. (templated)
-    :param kind: ``video``, ``image`` or ``audio``. (templated)
-    :param destination: folder (ending in ``/``, or existing) or file; local or an object storage URI. (templated)
-    :param conn_id: id of the connection of that storage. (templated)
-    :param magichour_conn_id: id of the Magic Hour connection. (templated)
-    :param overwrite: write over a file that is there.
-    :raises MagicHourInvalidRequestError: when an argument or the connection cannot be used; not retried.
-    :raises MagicHourStorageError: when the storage cannot be written; the project is still there to fetch later.
-    :raises MagicHourApiError: when the project is not complete, or the API, or the way to it, failed.
-    """
-
-    template_fields: Sequence[str] = ("project_id", "kind", "destination", "conn_id", "magichour_conn_id")
-    ui_color = "#e8e1fa"
-
-    project_id = ProjectIdField()
-
-    def __init__(
-        self,
-        *,
-        project_id: Any,
-        destination: str,
-        kind: str = "video",
-        conn_id: str | None = None,
-        magichour_conn_id: str = "magichour_default",
-        overwrite: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.project_id = project_id
-        self.destination = destination
-        self.kind = kind
-        self.conn_id = conn_id
-        self.magichour_conn_id = magichour_conn_id
-        self.overwrite = overwrite
-
-    def execute(self, context: Context) -> list[str]:
-        """Fetch every result and return where they are."""
-        from airflow_provider_magichour.downloading import Download
-        from airflow_provider_magichour.hooks import MagicHourHook
-        from airflow_provider_magichour.lineage import note_outputs
-        from airflow_provider_magichour.storage import location_of, uri_of
-
-        hook = MagicHourHook(self.magichour_conn_id)
-        paths = Download(
-            hook=hook,
-            project_id=self.project_id,
-            kind=self.kind,
-            destination=self.destination,
-            conn_id=self.conn_id,
-            overwrite=self.overwrite,
-        ).run()
-        note_outputs(self, context, hook, [uri_of(path) for path in paths], {"project_id": self.project_id})
-        return [location_of(path) for path in paths]

@@ -16,10 +16,13 @@ from airflow_provider_magichour.sandbox.faults import Fault
 from airflow_provider_magichour.sandbox.recording import RecordedRequest, record_of
 
 if TYPE_CHECKING:
-    from airflow_provider_magichour.sandbox.connection import SandboxConnection
     from airflow_provider_magichour.sandbox.stage import Stage
+    from airflow_provider_magichour.sandbox.tcp import SandboxConnection
+
 
 NOTHING = Fault()
+
+
 PIECE_SECONDS = 0.05
 
 

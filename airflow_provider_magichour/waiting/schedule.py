@@ -1,4 +1,4 @@
-"""When to look next at a project, learned from how long the last ones of its kind took. Pure."""
+"""When to look next at a project: by the vendor's figures, or learned from how long the last ones took. Pure."""
 
 from __future__ import annotations
 
@@ -8,17 +8,37 @@ from collections.abc import Sequence
 
 from airflow_provider_magichour.api.schemas import Project
 
+EXPECTED_RENDER = 74.0
+"""Seconds: the vendor's median for image-to-video, 30 days to 2026-07-20 (processing times page)."""
+
+
+FIRST_LOOK = 0.3
+"""Share of the expected render time before which hardly any project is finished."""
+
+
+LOOK_INTERVAL = 5.0
+"""Seconds between looks at a video: the vendor's advice (development and testing page, 2026-08-22)."""
+
+
+LEAST_INTERVAL = 1.0
+"""Seconds: looks are never closer together, whatever interval was asked for."""
+
+
 SAMPLES = 20
 """Render times that are needed, and kept, of each kind of project."""
+
 
 KINDS_KEPT = 200
 """Kinds of projects whose render times are kept: the oldest goes."""
 
+
 LOOK_PRICE = 0.15
 """Seconds of delay that one look less is worth: some 18 looks a job and 2.5 s at a median of 120 s."""
 
+
 LONGEST_SILENCE = 30.0
 """Seconds: the render may have become quicker than all that were seen."""
+
 
 LEAST_SPREAD = 0.1
 

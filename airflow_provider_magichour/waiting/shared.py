@@ -7,14 +7,17 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from weakref import WeakKeyDictionary
 
-from airflow_provider_magichour.api.client import AsyncMagicHourClient, ClientSettings
-from airflow_provider_magichour.api.learning import RenderTimes
+from airflow_provider_magichour.api.client import AsyncMagicHourClient
+from airflow_provider_magichour.api.settings import ClientSettings
+from airflow_provider_magichour.waiting.schedule import RenderTimes
 
 RESOLVED_FOR = 60.0
 """Seconds after which a connection is resolved again, so that a change of it reaches those that wait."""
 
+
 RENEWAL = 10.0
 """Seconds that this may take while all others wait; then they go on with what is known."""
+
 
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedClient]] = WeakKeyDictionary()
 

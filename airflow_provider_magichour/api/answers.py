@@ -1,0 +1,181 @@
+"""What an answer means, and the error that a failure becomes. Pure."""
+
+from __future__ import annotations
+
+import math
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from airflow_provider_magichour.api.endpoints import Call
+from airflow_provider_magichour.api.schemas import ApiProblem
+from airflow_provider_magichour.api.settings import KEY_PAGE
+from airflow_provider_magichour.exceptions import (
+    MagicHourApiError,
+    MagicHourRejectedError,
+    MagicHourUnsureSubmissionError,
+)
+
+T = TypeVar("T")
+
+
+YOUNG = 60.0
+"""Seconds after a submit, or the start of a wait, in which the API's own 404 proves nothing."""
+
+
+def read_answer(call: Call[T], status: int, headers: Mapping[str, str], body: bytes, *, now: float) -> T | Failure:
+    """Return what an answer means for its call: the value, or why it is none."""
+    if 200 <= status < 300:
+        try:
+            return call.answer(body)
+        except ValidationError as error:
+            where = ", ".join(sorted({".".join(map(str, e["loc"])) or "body" for e in error.errors()}))
+            return Failure(f"an answer that cannot be read (HTTP {status}; {where})", status=status)
+    problem = _problem(body)
+    text = problem.message if problem and problem.message else "no message of the API's"
+    code = problem.code if problem else None
+    return Failure(
+        f"HTTP {status}{f' {code}' if code else ''}: {text}",
+        status=status,
+        code=code,
+        from_api=problem is not None,
+        retry_after=retry_after_seconds(headers.get("retry-after"), date=headers.get("date"), now=now),
+    )
+
+
+def why_no_connection(error: BaseException) -> str:
+    """Say in plain words what the operating system or TLS said, which HTTP libraries wrap."""
+    cause: BaseException | None = error
+    while cause is not None:
+        match cause:
+            case ssl.SSLCertVerificationError():
+                return (
+                    f"the server's certificate is not trusted: {cause.verify_message}; the environment variable "
+                    "SSL_CERT_FILE can name the certificates of a private authority"
+                )
+            case ssl.SSLError():
+                return f"what answers there speaks no TLS ({cause.reason}): is it http, not https?"
+            case socket.gaierror():
+                return f"the host name cannot be resolved: {cause.strerror}"
+            case ConnectionRefusedError():
+                return "refused: nothing listens there"
+            case TimeoutError():
+                return "nothing answered in time"
+            case FileNotFoundError():
+                return "the file of certificates that the environment variable SSL_CERT_FILE names is not there"
+        cause = cause.__cause__ or cause.__context__
+    return f"{type(error).__name__}: {error}"
+
+
+def _problem(body: bytes) -> ApiProblem | None:
+    try:
+        return ApiProblem.model_validate_json(body)
+    except ValidationError:
+        return None
+
+
+def error_for(call: Call[Any], failure: Failure, *, source: str) -> MagicHourApiError | MagicHourUnsureSubmissionError:
+    """Return the error that a final failure of a call becomes.
+
+    :param source: where the API key came from, for messages, such as ``connection 'magichour_default'``.
+    """
+    if call.creates and not failure.made_nothing:
+        return MagicHourUnsureSubmissionError(
+            f"A project may have been made, and it costs credits: {failure.reason.rstrip('.')}"
+        )
+    kind = MagicHourRejectedError if call.creates and failure.is_refusal else MagicHourApiError
+    return kind(
+        f"Could not {call.what}: {failure.reason.rstrip('.')}.{_advice(call, failure, source)}",
+        status_code=failure.status,
+        code=failure.code,
+        retry_after=failure.retry_after,
+        from_api=failure.from_api,
+    )
+
+
+def _advice(call: Call[Any], failure: Failure, source: str) -> str:
+    if not call.is_to_api:
+        return ""
+    if failure.status == 401:
+        return f" The API key of {source} is missing, wrong or revoked; get one at {KEY_PAGE}"
+    if failure.status == 402 or failure.code == "insufficient_credits":
+        return f" Buy credits or change the plan of the account of {source} at https://magichour.ai/pricing"
+    if failure.status == 403:
+        return f" The key of {source} is valid, but its plan or permissions do not cover this"
+    if failure.status == 404 and failure.from_api and "-projects/" in call.target:
+        return f" Is it a project of another kind, or of another account than that of {source}, or was it deleted?"
+    if failure.status == 404 or (failure.status is not None and failure.status < 300):
+        return f" This is not the API's answer: check the base URL (host) of {source}"
+    if failure.status is not None and 300 <= failure.status < 400:
+        return f" Redirects are not followed: check the base URL (host) of {source}"
+    if failure.status is None and not failure.sent:
+        return f" Check the base URL (host) of {source} and the network"
+    return ""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One attempt that brought no usable answer.
+
+    :param reason: what happened, for a person; holds no URL and no key.
+    :param sent: whether the request may have reached the API.
+    :param status: HTTP status, or None when no answer came.
+    :param code: the API's machine code.
+    :param from_api: whether the answer was the API's own JSON, not a gateway's page.
+    :param retry_after: seconds the API asked to wait.
+    """
+
+    reason: str
+    sent: bool = True
+    status: int | None = None
+    code: str | None = None
+    from_api: bool = False
+    retry_after: float | None = None
+
+    @property
+    def made_nothing(self) -> bool:
+        """Whether it is sure that a create made no project.
+
+        502 and 503 stand here on one sentence of the vendor (quick start, 2026-08-22): a 502 before an id means
+        that no job was made.
+        """
+        return not self.sent or self.status in (429, 502, 503) or self.is_refusal
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether repeating cannot help: a redirect (never followed) or a 4xx other than 408 and 429."""
+        return self.status is not None and 300 <= self.status < 500 and self.status not in (408, 429)
+
+
+def retry_after_seconds(value: str | None, *, date: str | None, now: float) -> float | None:
+    """Read a ``Retry-After`` header: seconds, or an HTTP date counted from the answer's own ``Date``.
+
+    :param value: the header, or None.
+    :param date: the answer's ``Date`` header: with it a wrong clock here does no harm.
+    :param now: seconds since the epoch, used where ``Date`` is missing.
+    """
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        until = _http_date(value)
+        if until is None:
+            return None
+        sent_at = _http_date(date)
+        seconds = until - (now if sent_at is None else sent_at)
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _http_date(value: str | None) -> float | None:
+    try:
+        moment = parsedate_to_datetime(value or "")
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

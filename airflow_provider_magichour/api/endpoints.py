@@ -1,0 +1,151 @@
+"""One function for each endpoint: what is sent, and what its answer is. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import IO, Any, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from airflow_provider_magichour.api.schemas import (
+    KINDS,
+    Account,
+    CreatedProject,
+    ImageToVideoRequest,
+    Kind,
+    Project,
+    UploadUrls,
+)
+from airflow_provider_magichour.api.signatures import shown
+from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
+
+T = TypeVar("T")
+
+
+# The API's ids are opaque; these characters cannot leave their place in a path.
+PROJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]*")
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One request to be sent.
+
+    :param what: what it does, for messages.
+    :param target: path below the base URL; or a full URL, which never gets the API key.
+    :param answer: reads the body of a 2xx answer; raises ValueError when it cannot.
+    :param json: body as JSON.
+    :param content: opens the body as a binary stream, anew for each attempt.
+    :param size: bytes in ``content``.
+    :param creates: whether it makes a project, which costs credits and must not be repeated blindly.
+    """
+
+    method: str
+    what: str
+    target: str
+    answer: Callable[[bytes], T]
+    json: Mapping[str, Any] | None = None
+    content: Callable[[], IO[bytes]] | None = None
+    size: int = 0
+    creates: bool = False
+
+    @property
+    def is_to_api(self) -> bool:
+        return self.target.startswith("/")
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def _reads(schema: type[M]) -> Callable[[bytes], M]:
+    return lambda body: schema.model_validate_json(body)
+
+
+def _nothing(_: bytes) -> None:
+    return None
+
+
+def create_image_to_video(request: ImageToVideoRequest) -> Call[CreatedProject]:
+    """Make a project; costs credits each time it is sent."""
+    return Call(
+        "POST",
+        "create an image-to-video project",
+        "/v1/image-to-video",
+        _reads(CreatedProject),
+        json=request.body(),
+        creates=True,
+    )
+
+
+def get_project(project_id: str, kind: Kind = "video") -> Call[Project]:
+    """Look at a project; costs nothing.
+
+    :raises MagicHourInvalidRequestError: for an id or a kind that is none.
+    """
+    return Call("GET", f"look at project {project_id}", _project_path(project_id, kind), _reads(Project))
+
+
+def delete_project(project_id: str, kind: Kind = "video") -> Call[None]:
+    """Delete a project's result for good.
+
+    :raises MagicHourInvalidRequestError: for an id or a kind that is none.
+    """
+    return Call("DELETE", f"delete project {project_id}", _project_path(project_id, kind), _nothing)
+
+
+def get_account() -> Call[Account]:
+    """Ask for plan and credits; costs nothing."""
+    return Call("GET", "look at the account", "/v1/account", _reads(Account))
+
+
+def upload_urls(extension: str, type: Kind = "image") -> Call[UploadUrls]:
+    """Ask where one file can be uploaded to.
+
+    :param extension: lower case, without the dot.
+    """
+    items = [{"type": type, "extension": extension}]
+    return Call("POST", "ask for an upload URL", "/v1/files/upload-urls", _reads(UploadUrls), json={"items": items})
+
+
+def put_file(upload_url: str, content: Callable[[], IO[bytes]], size: int) -> Call[None]:
+    """Upload a file, without the API key: the URL is signed.
+
+    :param content: opens the file, anew for each attempt.
+    :param size: bytes.
+    """
+    return Call("PUT", "upload a file", upload_url, _nothing, content=content, size=size)
+
+
+def _project_path(project_id: str, kind: str) -> str:
+    return f"/v1/{checked_kind(kind)}-projects/{checked_project_id(project_id)}"
+
+
+def checked_project_id(project_id: object) -> str:
+    """Return a project id that cannot change the path called.
+
+    :raises MagicHourInvalidRequestError: for anything else, naming the value, but no signature in it.
+    """
+    if not isinstance(project_id, str):
+        raise MagicHourInvalidRequestError(
+            f"project_id={shown(project_id)}: one project id (a text) is needed, as the submitting task returns it. "
+            "None means that the upstream task pushed nothing (was it skipped, or do_xcom_push=False?); "
+            "for a list, map over it with .expand(project_id=...)."
+        )
+    if not PROJECT_ID.fullmatch(project_id):
+        raise MagicHourInvalidRequestError(
+            f"project_id={shown(project_id)}: a project id is made of letters, digits and . _ ~ - "
+            "and starts with a letter or digit; use the one that the submitting task returned."
+        )
+    return project_id
+
+
+def checked_kind(kind: object) -> Kind:
+    """Return a kind of project that the API has.
+
+    :raises MagicHourInvalidRequestError: for anything else, naming the value.
+    """
+    for known in KINDS:
+        if kind == known:
+            return known
+    raise MagicHourInvalidRequestError(f"kind={kind!r}: one of {', '.join(KINDS)} is needed")

@@ -1,0 +1,123 @@
+"""What an Airflow connection holds: how to reach the API. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
+
+KEY_PAGE = "https://magichour.ai/developer?tab=api-keys"
+
+
+class Connection(Protocol):
+    """What is read of an Airflow connection."""
+
+    @property
+    def host(self) -> str | None: ...
+    @property
+    def schema(self) -> str | None: ...
+    @property
+    def port(self) -> int | None: ...
+    @property
+    def password(self) -> str | None: ...
+
+
+def settings_from(connection: Connection, extra: Mapping[str, Any], conn_id: str) -> ClientSettings:
+    """Return the settings that a connection holds.
+
+    :param connection: the resolved connection.
+    :param extra: its extra, decoded.
+    :param conn_id: its id, for messages.
+    :raises MagicHourInvalidRequestError: naming the field, its value and what is allowed; never the key.
+    """
+    if not isinstance(extra, Mapping):
+        raise MagicHourInvalidRequestError(f"Extra of connection {conn_id!r}: a JSON object is needed")
+    key = (connection.password or "").strip()
+    if not key:
+        raise MagicHourInvalidRequestError(
+            f"Connection {conn_id!r} has no API key: set its password; get a key at {KEY_PAGE}"
+        )
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise MagicHourInvalidRequestError(
+            f"The API key of connection {conn_id!r} holds characters that no key has (spaces, line breaks or "
+            "letters beyond ASCII): set its password anew, the key alone"
+        )
+    defaults = ClientSettings(api_key="")
+    return ClientSettings(
+        api_key=key,
+        base_url=_base_url(connection, conn_id),
+        request_timeout=_positive(extra, "request_timeout", defaults.request_timeout, conn_id),
+        requests_per_second=_positive(extra, "requests_per_second", defaults.requests_per_second, conn_id),
+        max_connections=math.ceil(_positive(extra, "max_connections", defaults.max_connections, conn_id)),
+        source=f"connection {conn_id!r}",
+    )
+
+
+def _base_url(connection: Connection, conn_id: str) -> str:
+    """Read the host with or without scheme; a connection given as a URI carries scheme and port apart."""
+    host = (connection.host or "").strip().rstrip("/")
+    if not host:
+        return DEFAULT_BASE_URL
+    url = host if "://" in host else f"{connection.schema or 'https'}://{host}"
+    try:
+        parts = urlsplit(url)
+        port = parts.port or connection.port
+        (parts.hostname or "").encode("idna")
+    except ValueError:  # brackets without end, a port above 65535, a name with an empty or too long part
+        parts, port = urlsplit(""), None
+    if parts.scheme not in ("http", "https") or not parts.hostname or any(map(str.isspace, host)):
+        raise MagicHourInvalidRequestError(
+            f"Host {host!r} of connection {conn_id!r}: a base URL with http or https is needed, "
+            f"such as {DEFAULT_BASE_URL}; leave it empty for the real API"
+        )
+    return url if parts.port or not port else parts._replace(netloc=f"{parts.netloc}:{port}").geturl()
+
+
+def _positive(extra: Mapping[str, Any], name: str, default: float, conn_id: str) -> float:
+    """Read a number of the extra, also as text: a connection given as a URI has texts only."""
+    value = extra.get(name)
+    if value is None or value == "":
+        return default
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if isinstance(value, bool) or not 0 < number < math.inf:
+        raise MagicHourInvalidRequestError(
+            f"Extra {name}={value!r} of connection {conn_id!r}: a number above 0 is needed; "
+            f"leave it out for {default:g}"
+        )
+    return number
+
+
+DEFAULT_BASE_URL = "https://api.magichour.ai"
+
+
+@dataclass(frozen=True)
+class ClientSettings:
+    """How to reach the API.
+
+    :param api_key: sent to the API alone.
+    :param base_url: of the API; a path prefix works.
+    :param request_timeout: seconds for each phase of a request.
+    :param requests_per_second: of an async client, all calls together.
+    :param max_connections: open at a time.
+    :param source: where the key came from, for messages.
+    """
+
+    api_key: str = field(repr=False)
+    base_url: str = DEFAULT_BASE_URL
+    request_timeout: float = 30.0
+    requests_per_second: float = 20.0
+    max_connections: int = 8
+    source: str = "these settings"
+
+    @property
+    def key_digest(self) -> str:
+        """Tells one key from another without being one."""
+        return hashlib.sha256(self.api_key.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Images in, clips out: between users' storage and Magic Hour."""

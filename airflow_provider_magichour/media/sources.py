@@ -1,0 +1,106 @@
+"""Images that are uploaded from where users keep them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import IO
+from urllib.parse import urlsplit
+
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+from airflow_provider_magichour.api.capabilities import IMAGE_EXTENSIONS
+from airflow_provider_magichour.api.schemas import ImageToVideoRequest
+from airflow_provider_magichour.api.signatures import shown, without_signatures
+from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
+from airflow_provider_magichour.media.stores import AnyPath, opened, path_of, storage_errors, uri_of
+
+MAGIC_HOUR_PATHS = ("api-assets/", "saved-items/")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file to be uploaded, or one that was: nothing is read before it is asked about.
+
+    :param path: where it is.
+    :param extension: lower case, without the dot.
+    """
+
+    path: AnyPath
+    extension: str
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes.
+
+        :raises MagicHourStorageError: when the file is missing or cannot be read.
+        :raises MagicHourInvalidRequestError: when it is no file, or empty.
+        """
+        with storage_errors("read", self.path):
+            size = self.path.stat().st_size
+            if not self.path.is_file():
+                raise MagicHourInvalidRequestError(f"{self.path} is not a file. Nothing was sent.")
+        if not size:
+            raise MagicHourInvalidRequestError(f"{self.path} is empty. Nothing was sent.")
+        return int(size)
+
+    def open(self) -> IO[bytes]:
+        with storage_errors("read", self.path):
+            stream: IO[bytes] = opened(self.path, "rb")
+            return stream
+
+    def identity(self) -> str:
+        """Tell these bytes from others: size and SHA-256 of a local file, read in a stream; size and etag of an object.
+
+        Modification time serves only where a store has no etag: a fresh checkout of the same file must not pay again.
+
+        :raises MagicHourStorageError: when the file is missing or cannot be read.
+        :raises MagicHourInvalidRequestError: when it is no file, or empty.
+        """
+        size = self.size
+        if not isinstance(self.path, ObjectStoragePath) or self.path.protocol in ("file", "local", ""):
+            with self.open() as stream:
+                digest = hashlib.file_digest(stream, "sha256")  # type: ignore[arg-type]  # IO[bytes] lacks readinto
+                return f"{size}:sha256:{digest.hexdigest()}"
+        with storage_errors("read", self.path):
+            info = self.path.fs.info(self.path.path)
+        for name in ("ETag", "etag", "md5Hash", "content_md5"):
+            if info.get(name):
+                return f"{size}:etag:{str(info[name]).strip(chr(34))}"
+        return f"{size}:modified:{info.get('LastModified') or info.get('mtime') or info.get('updated')}"
+
+
+def source_of(argument: str, value: str, conn_id: str | None) -> Source | None:
+    """Return the file behind an image argument, or None when the API fetches it itself. It is not read yet.
+
+    URLs and Magic Hour's own paths are the API's to fetch; anything else is a local path or an object storage URI.
+
+    :param argument: name of the argument, for messages.
+    :param value: its value.
+    :param conn_id: id of the storage's connection.
+    :raises MagicHourInvalidRequestError: for an extension that the API does not take.
+    :raises MagicHourStorageError: when Airflow knows no file system for it.
+    """
+    if value.lower().startswith(("http://", "https://")) or value.startswith(MAGIC_HOUR_PATHS):
+        return None
+    extension = os.path.splitext(urlsplit(value).path if "://" in value else value)[1].lstrip(".").lower()
+    if extension not in IMAGE_EXTENSIONS:
+        raise MagicHourInvalidRequestError(
+            f"{argument}={shown(value)}: the extension {extension or '(none)'!r} is not an image that Magic Hour "
+            f"takes; allowed: {', '.join(sorted(IMAGE_EXTENSIONS))}. Nothing was sent."
+        )
+    return Source(path_of(value, conn_id), extension)
+
+
+def image_uris(request: ImageToVideoRequest, sources: Mapping[str, Source]) -> list[str]:
+    """Return the URIs of a request's images: of the files, or as the API is told them, without signatures.
+
+    :param request: with the images as the user named them.
+    :param sources: files to upload, by asset field.
+    """
+    named = request.assets.model_dump(exclude_none=True)
+    uris = [uri_of(sources[name].path) if name in sources else without_signatures(uri) for name, uri in named.items()]
+    return [uri for uri in uris if isinstance(uri, str) and "://" in uri]

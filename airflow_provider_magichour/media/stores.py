@@ -1,0 +1,109 @@
+"""Where users keep their files: local paths and Airflow's object storage, and what stores do differently."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.common.compat.sdk import BaseHook, ObjectStoragePath
+from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
+
+from airflow_provider_magichour.api.signatures import shown
+from airflow_provider_magichour.exceptions import MagicHourError, MagicHourStorageError
+
+BLOCK = 13 << 19
+"""Bytes of one request to an object store, 6.5 MiB: some five of them lie in memory at a time, and each costs a wait.
+
+s3fs would take 50 MiB; S3 takes 10,000 parts from 5 MiB up.
+"""
+
+
+PUBLISHED_WHEN_CLOSED = ("s3fs", "gcsfs", "adlfs")
+"""Libraries whose objects, new or overwritten, appear when their stream is closed, and never when it is discarded.
+
+So their sources say: parts and a commit in s3fs 2025.9 to 2026.9; a resumable upload in gcsfs 2026.10, but for Google's
+zonal buckets, which show all they have; blocks and a commit in adlfs 2024.12 to 2026.8 (2024.7 deleted the old blob
+first). There, to move is to copy and delete, which costs more; and Azure may copy later than the source is deleted.
+"""
+
+
+# On Airflow 3.0 and 3.1 an ObjectStoragePath is a Path too, so it is what has to be asked for.
+AnyPath = Path | ObjectStoragePath
+
+
+def path_of(value: str, conn_id: str | None) -> AnyPath:
+    """Return a local path, or one of Airflow's object storage for a URI.
+
+    :raises MagicHourStorageError: when Airflow knows no file system for the scheme, or not the connection.
+    """
+    if "://" not in value:
+        return Path(value)
+    try:
+        # To Airflow 3.0 and 3.1 None would be a connection id that goes before the one in the URI.
+        path = ObjectStoragePath(value, **({"conn_id": conn_id} if conn_id else {}))
+        # Before Airflow 3.2 it is among the options alone, from then on never there.
+        if used := getattr(path, "conn_id", path.storage_options.get("conn_id")):
+            # Without it the Amazon provider would go on, anonymously and to the real AWS (9.39).
+            BaseHook.get_connection(used)
+        _ = path.fs  # otherwise a missing provider shows only later
+    except Exception as error:
+        raise MagicHourStorageError(
+            f"Could not open {shown(value)}: {error}. Are the provider for {value.split('://')[0]}:// and the "
+            "connection there?"
+        ) from error
+    return path
+
+
+@contextlib.contextmanager
+def storage_errors(doing: str, path: AnyPath) -> Iterator[None]:
+    try:
+        yield
+    except MagicHourError:
+        raise
+    except Exception as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
+        raise MagicHourStorageError(f"Could not {doing} {path}: {reason}") from error
+
+
+def opened(path: AnyPath, mode: str) -> Any:
+    """Open past ``ObjectStoragePath.open``, whose stream notes lineage at every piece, connection id included."""
+    if not isinstance(path, ObjectStoragePath):
+        return path.open(mode)
+    # To others a block may mean something else: sshfs has 128 of them under way.
+    options = {"block_size": BLOCK} if is_published_when_closed(path) else {}
+    return path.fs.open(path.path, mode, **options)
+
+
+def is_published_when_closed(path: ObjectStoragePath) -> bool:
+    # The protocol would not tell: a wrapped pyarrow file system is s3 as well.
+    return type(path.fs).__module__.partition(".")[0] in PUBLISHED_WHEN_CLOSED
+
+
+def move(fs: Any, source: str, target: str) -> None:
+    if getattr(fs.mv, "__func__", None) is not AbstractFileSystem.mv:
+        fs.mv(source, target)
+        return
+    # fsspec's own mv, which copies and deletes, takes a name with [, * or ? for a pattern.
+    fs.cp_file(source, target)
+    fs.rm_file(source)
+
+
+def location_of(path: AnyPath) -> str:
+    """Return how a written file is named in XCom: an absolute local path, or the object's URI."""
+    return uri_of(path) if isinstance(path, ObjectStoragePath) else str(path.absolute())
+
+
+def uri_of(path: AnyPath) -> str:
+    """Return the URI of a file, without the connection id that Airflow writes into it."""
+    return f"{path.protocol}://{path.path}" if isinstance(path, ObjectStoragePath) else path.absolute().as_uri()
+
+
+def size_of(path: AnyPath) -> int | None:
+    """Return the size in bytes of a file, or None when there is none."""
+    with storage_errors("look at", path):
+        try:
+            return int(path.stat().st_size)
+        except FileNotFoundError:
+            return None

@@ -1,0 +1,78 @@
+"""Fetch results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_magichour.tasks import ProjectIdField
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+
+class MagicHourDownloadOperator(BaseOperator):
+    """Fetch the results of a finished project into the user's own storage; costs nothing.
+
+    Streamed; nothing partial is ever visible under a final name. In a folder a result is named after the project id,
+    and one that is there in full is not fetched again; a file named otherwise is left as it is when it holds the same
+    bytes (the result is fetched to compare), and anything else under that name is an error. Download URLs are asked
+    for anew, so a task that runs a day after the wait works too. Returns where they are, in the API's order: absolute
+    paths or URIs. Those are in the task's lineage; an ``AssetAlias`` among its ``outlets`` gets an event with each
+    URI, an ``Asset`` has them in its event's extra.
+
+    :param project_id: the id, or what a waiting task returned. (templated)
+    :param kind: ``video``, ``image`` or ``audio``. (templated)
+    :param destination: folder (ending in ``/``, or existing) or file; local or an object storage URI. (templated)
+    :param conn_id: id of the connection of that storage. (templated)
+    :param magichour_conn_id: id of the Magic Hour connection. (templated)
+    :param overwrite: write over a file that is there.
+    :raises MagicHourInvalidRequestError: when an argument or the connection cannot be used; not retried.
+    :raises MagicHourStorageError: when the storage cannot be written; the project is still there to fetch later.
+    :raises MagicHourApiError: when the project is not complete, or the API, or the way to it, failed.
+    """
+
+    template_fields: Sequence[str] = ("project_id", "kind", "destination", "conn_id", "magichour_conn_id")
+    ui_color = "#e8e1fa"
+
+    project_id = ProjectIdField()
+
+    def __init__(
+        self,
+        *,
+        project_id: Any,
+        destination: str,
+        kind: str = "video",
+        conn_id: str | None = None,
+        magichour_conn_id: str = "magichour_default",
+        overwrite: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.project_id = project_id
+        self.destination = destination
+        self.kind = kind
+        self.conn_id = conn_id
+        self.magichour_conn_id = magichour_conn_id
+        self.overwrite = overwrite
+
+    def execute(self, context: Context) -> list[str]:
+        """Fetch every result and return where they are."""
+        from airflow_provider_magichour.hooks import MagicHourHook
+        from airflow_provider_magichour.media.download import Download
+        from airflow_provider_magichour.media.lineage import note_outputs
+        from airflow_provider_magichour.media.stores import location_of, uri_of
+
+        hook = MagicHourHook(self.magichour_conn_id)
+        paths = Download(
+            hook=hook,
+            project_id=self.project_id,
+            kind=self.kind,
+            destination=self.destination,
+            conn_id=self.conn_id,
+            overwrite=self.overwrite,
+        ).run()
+        note_outputs(self, context, hook, [uri_of(path) for path in paths], {"project_id": self.project_id})
+        return [location_of(path) for path in paths]

@@ -1,0 +1,1 @@
+"""Submitting once: a task that runs again finds what it has paid for."""

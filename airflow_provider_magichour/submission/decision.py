@@ -1,0 +1,154 @@
+"""Paying once: what the next run of a task does about an earlier submission. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+from airflow_provider_magichour.api.answers import YOUNG
+from airflow_provider_magichour.api.schemas import Project
+from airflow_provider_magichour.exceptions import MagicHourApiError
+from airflow_provider_magichour.submission.record import KEY, Record, Unreadable, epoch
+
+Action = Literal["submit", "reattach", "return", "unsure", "blocked", "fail"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What this run of the task does.
+
+    :param action: ``submit`` anew; ``reattach`` to an active project; ``return`` a complete one; ``unsure``: a project
+        may exist; ``blocked``: the API does not say, nothing may be sent; ``fail``: for good.
+    :param why: one line for the log or the error.
+    :param warn: whether the line is a warning.
+    """
+
+    action: Action
+    why: str = ""
+    warn: bool = False
+
+
+def project_to_look_at(record: Record | Unreadable | None, fingerprint: str) -> str | None:
+    """Return the id of the recorded project, when what the API says of it matters."""
+    if not isinstance(record, Record) or record.project_id is None:
+        return None
+    return record.project_id if _is_ours(record, fingerprint) else None
+
+
+def _is_ours(record: Record, fingerprint: str) -> bool:
+    return record.fingerprint == fingerprint or record.is_adoption
+
+
+def decide(
+    record: Record | Unreadable | None,
+    *,
+    fingerprint: str,
+    seen: Project | MagicHourApiError | None,
+    max_tries: int,
+    now: float,
+) -> Decision:
+    """Decide what this run of the task does about an earlier submission.
+
+    :param record: what the state store holds.
+    :param fingerprint: of the request that this run would send.
+    :param seen: what the API says of the recorded project, or its error; None where there is nothing to ask.
+    :param max_tries: of this run: an automatic retry leaves it, a clear sets it to tries used plus retries.
+    :param now: seconds since the epoch.
+    """
+    if record is None:
+        return Decision("submit")
+    if isinstance(record, Unreadable):
+        return Decision("unsure", f"the record {KEY} in the task state store cannot be read")
+    if record.project_id is None:
+        if record.intent_at is None:
+            return Decision("submit")
+        return Decision("unsure", "its answer was never recorded")
+    if not _is_ours(record, fingerprint):
+        return Decision(
+            "submit",
+            f"The request has changed since project {record.project_id} was submitted: submitting a new one. "
+            f"The old one still exists and cost {_cost(record.credits_charged)}",
+            warn=True,
+        )
+    if isinstance(seen, Project):
+        return _about_project(record, seen, max_tries)
+    return _about_error(record, seen, max_tries, now)
+
+
+def _about_project(record: Record, project: Project, max_tries: int) -> Decision:
+    cost = _cost(project.credits_charged)
+    if project.is_deleted:
+        return _about_missing(record, max_tries, "was deleted")
+    if project.is_failed:
+        return Decision(
+            "submit", f"Project {project.id} ended as {project.status} and cost {cost}: submitting a new one"
+        )
+    if not project.is_complete:
+        return Decision("reattach", f"Reattached to project {project.id}, {project.status}, {cost}")
+    returned = record.returned
+    if returned and returned.project_id == project.id and returned.max_tries != max_tries:
+        return Decision(
+            "submit",
+            f"This task had returned project {project.id} ({cost}) and was cleared: submitting a new one",
+            warn=True,
+        )
+    return Decision("return", f"Project {project.id} is complete, {cost}: returning it, nothing is submitted")
+
+
+def _about_error(record: Record, error: MagicHourApiError | None, max_tries: int, now: float) -> Decision:
+    if error is not None and error.status_code == 404 and error.from_api and not _is_young(record, now):
+        return _about_missing(record, max_tries, "is not known to the API")
+    return Decision("blocked", str(error))
+
+
+def _is_young(record: Record, now: float) -> bool:
+    return record.submitted_at is not None and abs(now - epoch(record.submitted_at)) <= YOUNG
+
+
+def _about_missing(record: Record, max_tries: int, what: str) -> Decision:
+    if record.adopted or record.is_adoption:
+        return Decision(
+            "fail",
+            f"The adopted project {record.project_id} {what}. Nothing was submitted. "
+            f"Put the right id into {KEY}, or delete that key, and clear the task",
+        )
+    if record.max_tries is not None and max_tries > record.max_tries:
+        return Decision(
+            "submit",
+            f"Project {record.project_id} ({_cost(record.credits_charged)}) {what} and the task was cleared: "
+            "submitting a new one",
+            warn=True,
+        )
+    return Decision("unsure", f"its project {record.project_id} {what}")
+
+
+def _cost(credits: int | None) -> str:
+    return "an unknown number of credits" if credits is None else f"{credits} credits"
+
+
+def unsure_message(record: Record | Unreadable | None, why: str, *, resubmits: bool = False) -> str:
+    """Say what is not known, and both ways out; in short lines, as Airflow's log page does not wrap them.
+
+    :param record: what the state store holds.
+    :param why: what became of the answer.
+    :param resubmits: whether the next try submits anew by itself.
+    """
+    known = record if isinstance(record, Record) else Record()
+    facts = [
+        "It is not known whether Magic Hour made a project.",
+        f"A create was sent at {known.intent_at or 'an unknown time'} and {why}.",
+        f"Name: {known.name}" if known.name else "",
+        f"Request: {json.dumps(known.request, ensure_ascii=False)}" if known.request else "",
+    ]
+    ways_out = [
+        "Nothing more was sent, so nothing is paid twice.",
+        f"Look for {'that name' if known.name else 'a clip of this task'} at https://magichour.ai/my-library.",
+        '- It is there: adopt it. Put {"project_id": "<its id>"} into the key',
+        f"  {KEY} of this task (tab Storage, or REST) and clear the task.",
+        "- It is not: delete that key and clear the task. It submits anew.",
+        "With on_unsure_submission='resubmit' it submits anew by itself, and may pay twice.",
+    ]
+    if resubmits:
+        ways_out = ["The next try submits anew, as on_unsure_submission='resubmit' says, and may pay twice."]
+    return "\n".join(line for line in [*facts, *ways_out] if line)

@@ -1,0 +1,1 @@
+"""Waiting for a project: on the worker and in the triggerer."""

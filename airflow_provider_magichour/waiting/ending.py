@@ -1,0 +1,92 @@
+"""How a wait ended: as the trigger's event, and as the error of a task. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from airflow_provider_magichour.api.schemas import Project
+from airflow_provider_magichour.exceptions import (
+    MagicHourError,
+    MagicHourProjectFailedError,
+    MagicHourProjectRejectedError,
+)
+from airflow_provider_magichour.waiting.watch import End, Step, Watch
+
+
+class WaitEvent(BaseModel):
+    """What a trigger tells the worker: no URL, as Airflow logs and stores it."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    project_id: str
+    end: End
+    status: str | None = None
+    code: str | None = None
+    message: str | None = None
+    status_code: int | None = None
+    credits_charged: int | None = None
+    seconds: float = 0.0
+
+
+def event_of(step: Step, now: float) -> dict[str, Any]:
+    """Return the event of a wait that is over."""
+    error, project = step.error, step.project
+    event = WaitEvent(
+        project_id=step.watch.project_id,
+        end=step.end or "timeout",
+        status=step.watch.status,
+        code=error.code if error else project.failure_code if project else None,
+        message=str(error) if error else None,
+        status_code=error.status_code if error else None,
+        credits_charged=step.watch.credits_charged,
+        seconds=round(now - step.watch.started_at, 1),
+    )
+    return event.model_dump(mode="json")
+
+
+def read_event(event: Mapping[str, Any] | None) -> WaitEvent:
+    """Read an event on the worker.
+
+    :raises MagicHourError: when it is none of ours; a retry waits again for the same project.
+    """
+    try:
+        return WaitEvent.model_validate(event)
+    except ValidationError:
+        raise MagicHourError(
+            "The trigger's event cannot be read; do triggerer and workers run the same version of "
+            "airflow-provider-magichour? A retry waits for the same project again."
+        ) from None
+
+
+def timeout_message(watch: WaitEvent | Watch, seconds: float) -> str:
+    """Say that a wait is over and its project is not."""
+    cost = "an unknown number of" if watch.credits_charged is None else watch.credits_charged
+    return (
+        f"Magic Hour project {watch.project_id} was not finished after {seconds:.0f} s "
+        f"({f'last seen {watch.status}' if watch.status else 'never seen'}). "
+        f"The project goes on and costs {cost} credits; "
+        f"a retry or a clear of this task waits for it again."
+    )
+
+
+def project_failure(project: Project, *, resubmits: bool) -> MagicHourProjectFailedError:
+    """Return the error of a project that ended as error or canceled.
+
+    :param resubmits: whether a retry of the task submits a new project; waiting again heals nothing.
+    """
+    said = [part for part in (project.failure_code, project.error and project.error.message) if part]
+    detail = f" ({': '.join(said)})" if project.error and said else ""
+    text = f"Magic Hour project {project.id} ended as {project.status}{detail}; its credits are refunded."
+    if not resubmits:
+        return MagicHourProjectRejectedError(
+            f"{text} Clear the task that submitted it to make a new one.", code=project.failure_code
+        )
+    if project.is_incurable:
+        return MagicHourProjectRejectedError(
+            f"{text} Another try would fail likewise: change the request, then clear this task.",
+            code=project.failure_code,
+        )
+    return MagicHourProjectFailedError(f"{text} A retry of this task submits a new project.", code=project.failure_code)
