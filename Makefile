@@ -21,17 +21,17 @@ setup: $(STAMP) ## make .venv with the package, Airflow and all tools (the other
 $(STAMP): pyproject.toml $(CONSTRAINTS) tools/setup.sh
 	@sh tools/setup.sh $(CONSTRAINTS)
 	@echo "  An empty database of Airflow, which the demo and the tests copy"
-	@$(BIN)/python -c "from tools.airflow_settings import migrated_database; migrated_database()"
+	@$(BIN)/python -c "from tools.airflow.settings import migrated_database; migrated_database()"
 	@touch $@
 
 demo: $(STAMP) ## photos become clips in a real Airflow; KEEP=1 keeps its web UI up, YES=1 agrees to costs
 	@$(BIN)/python -m tools.demo $(if $(KEEP),--keep) $(if $(YES),--yes)
 
 test: $(STAMP) ## run the tests, in two processes; ARGS="..." goes to pytest ("-n 0": in one)
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) --ignore tests/test_docs.py $(ARGS)
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) --ignore tests/docs/test_pages.py $(ARGS)
 
 test-docs: $(STAMP) ## run what the pages in docs/ show (two minutes)
-	@$(BIN)/python -m pytest tests/test_docs.py $(ARGS)
+	@$(BIN)/python -m pytest tests/docs/test_pages.py $(ARGS)
 
 test-crash: $(STAMP) ## paying once, proven by killing things (some 8 minutes, needs PostgreSQL); SHORT=1: the chief rows
 	@$(BIN)/python -m pytest tests_crash $(if $(SHORT),--short) $(ARGS)
@@ -50,7 +50,7 @@ bench: $(STAMP) ## what thousands of waiting jobs cost, beside others (half an h
 	@$(BIN)/python -m tools.bench $(ARGS)
 
 bench-media: $(STAMP) ## memory and speed of a gibibyte up and down, file and S3, beside plain httpx; ARGS="--mib 64" for less
-	@$(BIN)/python -m tools.bench_media $(ARGS)
+	@$(BIN)/python -m tools.bench.media $(ARGS)
 
 figures: $(STAMP) ## what importing costs, and the size of the code
 	@$(BIN)/python -m tools.import_cost

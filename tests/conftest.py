@@ -54,7 +54,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return set(getattr(item, "fixturenames", ()))
 
     for item in items:
-        shared = "a real Airflow" if "local_airflow" in fixtures(item) else item.path.name
+        shared = "a real Airflow" if "local_airflow" in fixtures(item) else item.nodeid.partition("::")[0]
         item.add_marker(pytest.mark.xdist_group(shared))
     items.sort(key=lambda item: fixtures(item).isdisjoint({"local_airflow", "airflow"}))
 

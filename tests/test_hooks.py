@@ -15,7 +15,7 @@ from airflow_provider_magichour.api.requests import image_to_video_request
 from airflow_provider_magichour.api.settings import ClientSettings
 from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourInvalidRequestError
 from airflow_provider_magichour.hooks import MagicHourHook
-from tests.fake_server import FakeServer, answer
+from tests.scenes.fake_server import FakeServer, answer
 
 KEY = "mhk_live_0123456789"
 

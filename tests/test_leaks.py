@@ -27,11 +27,11 @@ from airflow_provider_magichour.operators import MagicHourDownloadOperator, Magi
 from airflow_provider_magichour.sandbox import Sandbox
 from airflow_provider_magichour.sensors import MagicHourProjectSensor
 from airflow_provider_magichour.triggers import MagicHourProjectTrigger
-from tests.fake_server import FakeServer, answer
-from tests.media import SECRET, connection_to, running_bucket
-from tools.local_airflow import LocalAirflow
+from tests.scenes.fake_server import FakeServer, answer
+from tests.scenes.media import SECRET, connection_to, running_bucket
+from tools.airflow.local import LocalAirflow
 
-pytest_plugins = ["tests.airflow_fixture"]
+pytest_plugins = ["tests.scenes.airflow_fixture"]
 
 KEY = "mhk_leak_5e1f0c9a7b"
 IMAGE_SIGNATURE = "f00dfacef00dfacef00dface"

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 from airflow_provider_magichour.triggers import MagicHourProjectTrigger
-from tests.fake_server import FakeServer, answer
+from tests.scenes.fake_server import FakeServer, answer
 
 HOUR = 3600.0
 SETTLED = 8

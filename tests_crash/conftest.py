@@ -12,8 +12,8 @@ import pytest
 
 from tests_crash.rows import ROWS, Row
 from tests_crash.scene import Scene
-from tools.local_airflow import LocalAirflow
-from tools.local_postgres import local_postgres
+from tools.airflow.local import LocalAirflow
+from tools.airflow.postgres import local_postgres
 
 ROOT = Path(__file__).parent.parent
 AT_ONCE = 14

@@ -10,8 +10,8 @@ from typing import Any
 
 from airflow_provider_magichour.sandbox.server import Sandbox
 from airflow_provider_magichour.submission.record import KEY
-from tools.airflow_rest import TERMINAL_RUN_STATES, TaskInstance
-from tools.local_airflow import LocalAirflow
+from tools.airflow.local import LocalAirflow
+from tools.airflow.rest import TERMINAL_RUN_STATES, TaskInstance
 
 PHOTO = Path(__file__).parent.parent / "example_dags" / "photos" / "cat.jpg"
 URL = "https://example.com/photos/cat.jpg"

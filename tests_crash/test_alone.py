@@ -14,8 +14,8 @@ import pytest
 
 from tests_crash.conftest import SETTINGS
 from tests_crash.scene import TASK, WAITING, Scene
-from tools.airflow_rest import TERMINAL_RUN_STATES, TaskInstance
-from tools.local_airflow import LocalAirflow
+from tools.airflow.local import LocalAirflow
+from tools.airflow.rest import TERMINAL_RUN_STATES, TaskInstance
 
 TWENTY = "image=[f'https://example.com/{number}.jpg' for number in range(20)]"
 MAPPED = {"image": None, "expand": TWENTY}

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.webhook_scene import SECRET, api_server, body, deliver, signed
-from tools.local_airflow import LocalAirflow
-from tools.local_postgres import local_postgres, postgres_folder
+from tests.scenes.webhooks import SECRET, api_server, body, deliver, signed
+from tools.airflow.local import LocalAirflow
+from tools.airflow.postgres import local_postgres, postgres_folder
 
 pytestmark = pytest.mark.long_only
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_magichour.sandbox import Sandbox
-from tools.local_airflow import LocalAirflow
+from tools.airflow.local import LocalAirflow
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page

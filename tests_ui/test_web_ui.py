@@ -11,12 +11,12 @@ import pytest
 
 from airflow_provider_magichour.sandbox import Sandbox
 from tests_ui.conftest import IMAGES
-from tools.local_airflow import LocalAirflow
+from tools.airflow.local import LocalAirflow
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-pytest_plugins = ["tests.airflow_fixture"]
+pytest_plugins = ["tests.scenes.airflow_fixture"]
 expect = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: make test-ui does it").expect
 
 LIBRARY = "https://magichour.ai/my-library?videoId="

@@ -1,0 +1,150 @@
+"""A worker that dies in the middle of a download, and the next try of the task."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.scenes.media import PATIENCE, Bucket, give_result
+
+pytest_plugins = ["tests.scenes.media_fixtures"]
+
+SIZE = 24 << 20
+PACE = 8 << 20
+
+WORKER = """
+import json, signal, sys
+from airflow_provider_magichour.operators import MagicHourDownloadOperator
+arguments = json.loads(sys.argv[1])
+hangs = arguments.pop("hangs", False)
+task = MagicHourDownloadOperator(task_id="download", **arguments)
+returned = task.execute({})
+while hangs:
+    signal.pause()
+print("RETURNED", json.dumps(returned))
+"""
+
+
+@pytest.fixture
+def clip(sandbox: Any, project: str, tmp_path: Path) -> bytes:
+    return give_result(sandbox, project, tmp_path / "result" / "clip.mp4", SIZE)
+
+
+def command(**arguments: Any) -> list[str]:
+    return [sys.executable, "-W", "ignore", "-c", WORKER, json.dumps(arguments)]
+
+
+def run(**arguments: Any) -> list[str]:
+    """Run the task in a process of its own and return its result."""
+    done = subprocess.run(command(**arguments), capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("RETURNED "))
+    return list(json.loads(line.removeprefix("RETURNED ")))
+
+
+@contextmanager
+def killed_once(is_due: Callable[[], bool], log: Path, **arguments: Any) -> Iterator[None]:
+    """Run the task in a process of its own and kill that once the condition holds."""
+    with log.open("wb") as output:
+        worker = subprocess.Popen(command(**arguments), stdout=output, stderr=subprocess.STDOUT)
+        try:
+            for _ in range(int(PATIENCE / 0.01)):
+                if is_due() or worker.poll() is not None:
+                    break
+                time.sleep(0.01)
+            assert worker.poll() is None, log.read_text()
+            assert is_due(), log.read_text()
+            yield
+        finally:
+            worker.kill()
+            worker.wait(PATIENCE)
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"], ids=["path", "uri"])
+@pytest.mark.parametrize("old", [None, b"the one before"], ids=["new", "overwrite"])
+def test_killed_download_shows_nothing_partial_and_the_next_try_is_right(
+    sandbox: Any, project: str, clip: bytes, tmp_path: Path, scheme: str, old: bytes | None
+) -> None:
+    folder = tmp_path / "clips"
+    partial, final = folder / f".{project}.mp4.part", folder / f"{project}.mp4"
+    if old:
+        folder.mkdir()
+        final.write_bytes(old)
+    task = {"project_id": project, "destination": f"{scheme}{folder}/", "overwrite": bool(old)}
+    left = [partial.name, final.name] if old else [partial.name]
+
+    sandbox.faults.add("download", bytes_per_second=PACE, times=None)
+    for attempt in range(2):
+        begun = partial.stat().st_mtime_ns if partial.exists() else 0
+
+        def is_written(begun: int = begun) -> bool:
+            return partial.exists() and partial.stat().st_mtime_ns > begun and partial.stat().st_size > 0
+
+        with killed_once(is_written, tmp_path / f"worker-{attempt}.log", **task):
+            assert files_in(folder) == left
+            assert old is None or final.read_bytes() == old
+        # The second try overwrote what the first had left: the name is the same.
+        assert files_in(folder) == left
+        assert old is None or final.read_bytes() == old
+        assert partial.stat().st_size < SIZE
+
+    sandbox.faults.clear()
+    assert run(**task) == [f"{scheme}{final}"]
+    assert files_in(folder) == [final.name]
+    assert final.read_bytes() == clip
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"], ids=["path", "uri"])
+def test_file_of_its_own_name_that_a_killed_try_had_finished_is_known_again(
+    sandbox: Any, project: str, clip: bytes, tmp_path: Path, scheme: str
+) -> None:
+    final = tmp_path / "clips" / "today.mp4"
+    task = {"project_id": project, "destination": f"{scheme}{final}"}
+    with killed_once(final.exists, tmp_path / "worker.log", **task, hangs=True):
+        pass
+    before = final.stat()
+    assert run(**task) == [f"{scheme}{final}"]
+    assert (final.stat().st_ino, final.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert final.read_bytes() == clip
+    assert files_in(final.parent) == [final.name]
+
+
+def test_object_of_its_own_name_that_a_killed_try_had_finished_is_known_again(
+    sandbox: Any, project: str, clip: bytes, tmp_path: Path, bucket: Bucket
+) -> None:
+    task = {"project_id": project, "destination": "s3://media/today.mp4", "conn_id": "bucket"}
+    with killed_once(lambda: bucket.names, tmp_path / "worker.log", **task, hangs=True):
+        pass
+    assert run(**task) == ["s3://media/today.mp4"]
+    assert bucket.get("today.mp4") == clip
+    assert bucket.unfinished == []
+
+
+def test_killed_download_to_a_bucket_shows_nothing_and_the_next_try_is_right(
+    sandbox: Any, project: str, clip: bytes, tmp_path: Path, bucket: Bucket
+) -> None:
+    task = {"project_id": project, "destination": "s3://media/clips/", "conn_id": "bucket"}
+    name = f"clips/{project}.mp4"
+    sandbox.faults.add("download", bytes_per_second=PACE)
+    with killed_once(lambda: bucket.unfinished == [name], tmp_path / "worker.log", **task):
+        assert bucket.names == []
+    assert bucket.names == []
+
+    sandbox.faults.clear()
+    assert run(**task) == [f"s3://{bucket.name}/{name}"]
+    assert bucket.names == [name]
+    assert bucket.get(name) == clip
+    # Parts that nobody sees; a lifecycle rule of the bucket removes them.
+    assert bucket.unfinished == [name]
