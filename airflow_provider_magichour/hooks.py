@@ -5,25 +5,26 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_provider_magichour import get_provider_info
-from airflow_provider_magichour.api import endpoints
-from airflow_provider_magichour.api.client import AsyncMagicHourClient, MagicHourClient
-from airflow_provider_magichour.api.endpoints import Call
-from airflow_provider_magichour.api.repeats import CREATE_PATIENCE
-from airflow_provider_magichour.api.schemas import (
-    Account,
-    CreatedProject,
-    ImageToVideoRequest,
-    Kind,
-    Project,
-    UploadUrl,
-)
 from airflow_provider_magichour.api.settings import KEY_PAGE, ClientSettings, settings_from
 from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourError, MagicHourInvalidRequestError
+
+# DAG files import the hook at each parse: what talks to the API is imported by the methods that do.
+if TYPE_CHECKING:
+    from airflow_provider_magichour.api.client import AsyncMagicHourClient, MagicHourClient
+    from airflow_provider_magichour.api.endpoints import Call
+    from airflow_provider_magichour.api.schemas import (
+        Account,
+        CreatedProject,
+        ImageToVideoRequest,
+        Kind,
+        Project,
+        UploadUrl,
+    )
 
 T = TypeVar("T")
 
@@ -81,11 +82,15 @@ class MagicHourHook(BaseHook):
 
     def client(self) -> MagicHourClient:
         """Return a client; use it in ``with``."""
+        from airflow_provider_magichour.api.client import MagicHourClient
+
         return MagicHourClient(self.settings())
 
     @contextlib.asynccontextmanager
     async def async_client(self) -> AsyncIterator[AsyncMagicHourClient]:
         """Open an async client: ``async with hook.async_client() as client``."""
+        from airflow_provider_magichour.api.client import AsyncMagicHourClient
+
         async with AsyncMagicHourClient(await self.async_settings()) as client:
             yield client
 
@@ -102,6 +107,9 @@ class MagicHourHook(BaseHook):
         :raises MagicHourUnsureSubmissionError: sent, and its answer is not known.
         :raises MagicHourApiError: nothing was made.
         """
+        from airflow_provider_magichour.api import endpoints
+        from airflow_provider_magichour.api.repeats import CREATE_PATIENCE
+
         call = endpoints.create_image_to_video(request)
         return self._send(call, patience=CREATE_PATIENCE, before_attempt=before_attempt)
 
@@ -113,6 +121,8 @@ class MagicHourHook(BaseHook):
         :param patience: seconds in which the read may be repeated; 0 for one attempt.
         :raises MagicHourApiError: when the API, or the way to it, failed for that long.
         """
+        from airflow_provider_magichour.api import endpoints
+
         return self._send(endpoints.get_project(project_id, kind), patience=patience)
 
     def delete_project(self, project_id: str, kind: Kind = "video") -> None:
@@ -124,6 +134,8 @@ class MagicHourHook(BaseHook):
         :param kind: ``video``, ``image`` or ``audio``.
         :raises MagicHourApiError: when the API, or the way to it, failed for a minute.
         """
+        from airflow_provider_magichour.api import endpoints
+
         self._send(endpoints.delete_project(project_id, kind), patience=READ_PATIENCE)
 
     def get_account(self, *, patience: float = 0.0) -> Account:
@@ -132,6 +144,8 @@ class MagicHourHook(BaseHook):
         :param patience: seconds in which the read may be repeated; 0 for one attempt.
         :raises MagicHourApiError: when the API, or the way to it, failed.
         """
+        from airflow_provider_magichour.api import endpoints
+
         return self._send(endpoints.get_account(), patience=patience)
 
     def _send(self, call: Call[T], *, patience: float = 0.0, before_attempt: Callable[[], None] | None = None) -> T:
