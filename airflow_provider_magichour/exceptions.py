@@ -17,7 +17,7 @@ Those marked ``!`` are AirflowFailException too: Airflow does not retry them.
 
 from __future__ import annotations
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow_provider_magichour.compat import AirflowException, AirflowFailException
 
 
 class MagicHourError(AirflowException):

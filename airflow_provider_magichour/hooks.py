@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
-
 from airflow_provider_magichour import get_provider_info
 from airflow_provider_magichour.api.settings import KEY_PAGE, ClientSettings, settings_from
+from airflow_provider_magichour.compat import AirflowNotFoundException, BaseHook
 from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourError, MagicHourInvalidRequestError
 
 # DAG files import the hook at each parse: what talks to the API is imported by the methods that do.
@@ -67,18 +66,27 @@ class MagicHourHook(BaseHook):
         :raises MagicHourApiError: when it is missing, or cannot be read.
         """
         if self._settings is None:
-            with _explained(self.magichour_conn_id):
-                connection = self.get_connection(self.magichour_conn_id)
-            self._settings = settings_from(connection, connection.extra_dejson, self.magichour_conn_id)
+            self._settings = self._read_settings()
         return self._settings
+
+    def _read_settings(self) -> ClientSettings:
+        with _explained(self.magichour_conn_id):
+            connection = self.get_connection(self.magichour_conn_id)
+        return settings_from(connection, connection.extra_dejson, self.magichour_conn_id)
 
     async def async_settings(self) -> ClientSettings:
         """Resolve the connection, each time and without blocking the event loop; see :meth:`settings`."""
-        from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+        from asgiref.sync import sync_to_async
 
+        from airflow_provider_magichour.compat import Connection
+
+        if not hasattr(Connection, "aextra_dejson"):
+            # Before Airflow 3.3.2 masking blocks, and raises DeadlockImminentError where another async call to the
+            # supervisor is on its way. Threads of asgiref may block: Airflow finds the event loop from them.
+            return await sync_to_async(self._read_settings)()
         with _explained(self.magichour_conn_id):
-            connection = await get_async_connection(self.magichour_conn_id, hook=self)
-        return settings_from(connection, await get_async_extra_dejson(connection), self.magichour_conn_id)
+            connection = await self.aget_connection(self.magichour_conn_id)
+        return settings_from(connection, await connection.aextra_dejson(), self.magichour_conn_id)
 
     def client(self) -> MagicHourClient:
         """Return a client; use it in ``with``."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow.providers.common.compat.sdk import BaseOperatorLink
+from airflow_provider_magichour.compat import BaseOperatorLink
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import BaseOperator, Context, TaskInstanceKey
-
     from airflow_provider_magichour.api.schemas import Kind
+    from airflow_provider_magichour.compat import BaseOperator, Context, TaskInstanceKey
 
 LIBRARY = "https://magichour.ai/my-library"
 
@@ -24,7 +23,7 @@ class MagicHourProjectLink(BaseOperatorLink):
 
         Airflow calls this on the worker at the end of each run, also one that defers, and stores the answer anew.
         """
-        from airflow.providers.common.compat.sdk import XCom
+        from airflow_provider_magichour.compat import XCom
 
         return XCom.get_value(ti_key=ti_key, key=self.xcom_key) or ""
 

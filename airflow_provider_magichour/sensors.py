@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import (
+from airflow_provider_magichour.compat import (
     AirflowSensorTimeout,
     AirflowSkipException,
     BaseSensorOperator,
     PokeReturnValue,
     conf,
 )
-
 from airflow_provider_magichour.exceptions import MagicHourError
 from airflow_provider_magichour.links import MagicHourProjectLink, push_link
 from airflow_provider_magichour.tasks import ProjectIdField, ProjectWait
@@ -21,9 +20,8 @@ from airflow_provider_magichour.tasks import ProjectIdField, ProjectWait
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from airflow.providers.common.compat.sdk import Context
-
     from airflow_provider_magichour.api.schemas import Kind, Project
+    from airflow_provider_magichour.compat import Context
     from airflow_provider_magichour.waiting.watch import Watch
 
 POKE_INTERVAL = 5.0

@@ -11,15 +11,13 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowSensorTimeout, BaseOperator
-
 from airflow_provider_magichour.api.signatures import is_signed, without_signatures
+from airflow_provider_magichour.compat import AirflowException, AirflowSensorTimeout, BaseOperator
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
-
     from airflow_provider_magichour.api.schemas import Kind, Project
+    from airflow_provider_magichour.compat import Context
     from airflow_provider_magichour.hooks import MagicHourHook
     from airflow_provider_magichour.waiting.lookout import Lookout
     from airflow_provider_magichour.waiting.watch import Step, Watch
@@ -235,7 +233,7 @@ class SignedUrlField:
         instance.__dict__[self._name] = value
         for text in _texts(value):
             if "?" in text and is_signed(text):
-                from airflow.providers.common.compat.sdk import mask_secret
+                from airflow_provider_magichour.compat import mask_secret
 
                 mask_secret(text.partition("?")[2])
 

@@ -9,10 +9,10 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_magichour.api.requests import image_to_video_request
 from airflow_provider_magichour.api.settings import ClientSettings
+from airflow_provider_magichour.compat import AirflowFailException
 from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourInvalidRequestError
 from airflow_provider_magichour.hooks import MagicHourHook
 from tests.scenes.fake_server import FakeServer, answer

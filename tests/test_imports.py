@@ -14,8 +14,8 @@ from tools.import_cost import FOR_INFORMATION, IN_DAG_FILES
 IMPORTS = """
 import json
 import sys
-from airflow.sdk import DAG, BaseHook, BaseOperator, BaseSensorOperator
-from airflow.providers.common.compat.sdk import AirflowException, BaseOperatorLink, conf
+from airflow.sdk import DAG, BaseOperator, BaseSensorOperator
+from airflow_provider_magichour.compat import AirflowException, BaseHook, BaseOperatorLink, conf
 
 sys.modules |= dict.fromkeys({heavy}, None)
 before = set(sys.modules)

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import HookLineageCollector, TaskDeferred, redact
+from airflow.lineage.hook import HookLineageCollector
 from airflow.sdk import DAG
+from airflow.sdk.execution_time.secrets_masker import redact
 
 from airflow_provider_magichour.api.client import MagicHourClient
 from airflow_provider_magichour.api.endpoints import get_account
 from airflow_provider_magichour.api.settings import ClientSettings
+from airflow_provider_magichour.compat import TaskDeferred
 from airflow_provider_magichour.exceptions import MagicHourError
 from airflow_provider_magichour.hooks import MagicHourHook
 from airflow_provider_magichour.operators import MagicHourDownloadOperator, MagicHourImageToVideoOperator

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import TaskDeferred
 
+from airflow_provider_magichour.compat import TaskDeferred
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 from airflow_provider_magichour.operators import MagicHourImageToVideoOperator
 from airflow_provider_magichour.sensors import MagicHourProjectSensor

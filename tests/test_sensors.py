@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from airflow.exceptions import AirflowRescheduleException
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 from airflow.sdk import DAG
 
+from airflow_provider_magichour.compat import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 from airflow_provider_magichour.exceptions import (
     MagicHourApiError,
     MagicHourInvalidRequestError,

@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from airflow.providers.common.compat.sdk import redact
+from airflow.sdk.execution_time.secrets_masker import redact
 
 from airflow_provider_magichour.api.signatures import without_signatures
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import Asset, AssetAlias, get_hook_lineage_collector
+from airflow_provider_magichour.compat import Asset, AssetAlias, get_hook_lineage_collector
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import BaseOperator, Context
+    from airflow_provider_magichour.compat import BaseOperator, Context
 
 
 def note_inputs(reader: Any, uris: Iterable[str]) -> None:

@@ -10,11 +10,10 @@ from functools import cached_property
 from typing import IO
 from urllib.parse import urlsplit
 
-from airflow.providers.common.compat.sdk import ObjectStoragePath
-
 from airflow_provider_magichour.api.capabilities import IMAGE_EXTENSIONS
 from airflow_provider_magichour.api.schemas import ImageToVideoRequest
 from airflow_provider_magichour.api.signatures import shown, without_signatures
+from airflow_provider_magichour.compat import ObjectStoragePath
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 from airflow_provider_magichour.media.stores import AnyPath, opened, path_of, storage_errors, uri_of
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.common.compat.sdk import BaseHook, ObjectStoragePath
 from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
 
 from airflow_provider_magichour.api.signatures import shown
+from airflow_provider_magichour.compat import BaseHook, ObjectStoragePath
 from airflow_provider_magichour.exceptions import MagicHourError, MagicHourStorageError
 
 BLOCK = 13 << 19

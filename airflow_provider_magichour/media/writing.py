@@ -9,8 +9,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
-from airflow.providers.common.compat.sdk import ObjectStoragePath
-
+from airflow_provider_magichour.compat import ObjectStoragePath
 from airflow_provider_magichour.media.stores import (
     BLOCK,
     AnyPath,

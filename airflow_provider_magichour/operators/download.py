@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
+from airflow_provider_magichour.compat import BaseOperator
 from airflow_provider_magichour.tasks import ProjectIdField
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_magichour.compat import Context
 
 
 class MagicHourDownloadOperator(BaseOperator):

@@ -6,17 +6,15 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.providers.common.compat.sdk import conf
-
+from airflow_provider_magichour.compat import conf
 from airflow_provider_magichour.links import MagicHourProjectLink, push_link
 from airflow_provider_magichour.tasks import ProjectWait, SignedUrlField, credits, seconds
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from airflow.providers.common.compat.sdk import Context
-
     from airflow_provider_magichour.api.schemas import ImageToVideoRequest, Project
+    from airflow_provider_magichour.compat import Context
     from airflow_provider_magichour.media.sources import Source
     from airflow_provider_magichour.submission.record import Journal
     from airflow_provider_magichour.submission.submit import Submitted

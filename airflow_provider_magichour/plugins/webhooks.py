@@ -9,7 +9,7 @@ import asyncio
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowPlugin
+from airflow_provider_magichour.compat import AirflowPlugin
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

@@ -16,11 +16,11 @@ from typing import Any
 
 import httpx
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, conf
 
 from airflow_provider_magichour import exceptions
 from airflow_provider_magichour.api.schemas import Project
 from airflow_provider_magichour.api.settings import settings_from
+from airflow_provider_magichour.compat import AirflowFailException, conf
 from airflow_provider_magichour.hooks import MagicHourHook
 from airflow_provider_magichour.operators import MagicHourImageToVideoOperator
 from airflow_provider_magichour.sandbox import Sandbox

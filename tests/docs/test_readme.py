@@ -178,9 +178,8 @@ def test_commands_are_all_of_a_kind_that_is_tested_here() -> None:
 
 
 def test_classes_in_the_errors_table_exist_with_their_retry_behaviour() -> None:
-    from airflow.providers.common.compat.sdk import AirflowFailException
-
     from airflow_provider_magichour import exceptions
+    from airflow_provider_magichour.compat import AirflowFailException
 
     rows = re.findall(r"^\| `(MagicHour\w+Error)` \|.*\| (yes|no) \|$", README, re.M)
     classes = {name for name, value in vars(exceptions).items() if name.startswith("MagicHour")}

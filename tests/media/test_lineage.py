@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import HookLineageCollector, get_hook_lineage_collector
+from airflow.lineage.hook import HookLineageCollector, get_hook_lineage_collector
 from airflow.sdk import Asset, AssetAlias
 from airflow.sdk.execution_time.context import OutletEventAccessors
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow.sdk import DAG
 
+from airflow_provider_magichour.compat import TaskDeferred
 from airflow_provider_magichour.exceptions import (
     MagicHourApiError,
     MagicHourError,
