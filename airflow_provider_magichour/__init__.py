@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from airflow_provider_magichour.api.extras import Extra
+
+__version__ = "0.2.0"
 
 
 def get_provider_info() -> dict[str, Any]:
     """Return the metadata that Airflow reads through the ``apache_airflow_provider`` entry point."""
+    from airflow_provider_magichour.api.extras import CONNECTION_EXTRAS
+
     package = "airflow_provider_magichour"
     name = "Magic Hour"
     return {
@@ -40,28 +45,23 @@ def get_provider_info() -> dict[str, Any]:
                         "port": "0 (for the Test button in the list of connections)",
                     },
                 },
-                "conn-fields": {
-                    "request_timeout": _number(
-                        "Request timeout", "Seconds for each phase of a request: connect, send, receive.", 30, 1, 600
-                    ),
-                    "requests_per_second": _number(
-                        "Requests per second", "Of all tasks that wait deferred in one triggerer, together.", 20, 0.1
-                    ),
-                    "max_connections": _number(
-                        "Connections", "Open at a time, of all tasks that wait deferred in one triggerer.", 8, 1, 100
-                    ),
-                },
+                "conn-fields": {name: _field(extra) for name, extra in CONNECTION_EXTRAS.items()},
             }
         ],
         "extra-links": [f"{package}.links.MagicHourProjectLink"],
     }
 
 
-def _number(label: str, description: str, default: float, minimum: float, maximum: float = 1000) -> dict[str, Any]:
+def _field(extra: Extra) -> dict[str, Any]:
     return {
-        "label": label,
-        "description": f"{description} Empty: {default}.",
-        "schema": {"type": ["number", "null"], "default": default, "minimum": minimum, "maximum": maximum},
+        "label": extra.label,
+        "description": f"{extra.description} Empty: {extra.default}.",
+        "schema": {
+            "type": ["number", "null"],
+            "default": extra.default,
+            "minimum": extra.minimum,
+            "maximum": extra.maximum,
+        },
     }
 
 

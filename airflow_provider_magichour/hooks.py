@@ -16,14 +16,8 @@ from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourEr
 if TYPE_CHECKING:
     from airflow_provider_magichour.api.client import AsyncMagicHourClient, MagicHourClient
     from airflow_provider_magichour.api.endpoints import Call
-    from airflow_provider_magichour.api.schemas import (
-        Account,
-        CreatedProject,
-        ImageToVideoRequest,
-        Kind,
-        Project,
-        UploadUrl,
-    )
+    from airflow_provider_magichour.api.schemas import Account, CreatedProject, Project, UploadUrl
+    from airflow_provider_magichour.api.tools import Kind, Request
 
 T = TypeVar("T")
 
@@ -102,14 +96,19 @@ class MagicHourHook(BaseHook):
         async with AsyncMagicHourClient(await self.async_settings()) as client:
             yield client
 
-    def create_image_to_video(
-        self, request: ImageToVideoRequest, *, before_attempt: Callable[[], None] | None = None
-    ) -> CreatedProject:
-        """Submit an image-to-video project, which costs credits.
+    def create_image_to_video(self, request: Request) -> CreatedProject:
+        """Submit an image-to-video project, which costs credits; see :meth:`create`.
+
+        :param request: what to make; see :func:`~airflow_provider_magichour.api.requests.image_to_video_request`.
+        """
+        return self.create(request)
+
+    def create(self, request: Request, *, before_attempt: Callable[[], None] | None = None) -> CreatedProject:
+        """Submit a project of any tool, which costs credits.
 
         Repeated in place for at most 120 s, and only where it is sure that nothing was made.
 
-        :param request: what to make; see :func:`~airflow_provider_magichour.api.requests.image_to_video_request`.
+        :param request: the tool, and what to make.
         :param before_attempt: called before each attempt; what it raises ends the call, with nothing sent.
         :raises MagicHourRejectedError: refused for good.
         :raises MagicHourUnsureSubmissionError: sent, and its answer is not known.
@@ -118,8 +117,7 @@ class MagicHourHook(BaseHook):
         from airflow_provider_magichour.api import endpoints
         from airflow_provider_magichour.api.repeats import CREATE_PATIENCE
 
-        call = endpoints.create_image_to_video(request)
-        return self._send(call, patience=CREATE_PATIENCE, before_attempt=before_attempt)
+        return self._send(endpoints.create(request), patience=CREATE_PATIENCE, before_attempt=before_attempt)
 
     def get_project(self, project_id: str, kind: Kind = "video", *, patience: float = READ_PATIENCE) -> Project:
         """Return a project as the API shows it now.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_magichour.compat import BaseOperatorLink
 
 if TYPE_CHECKING:
-    from airflow_provider_magichour.api.schemas import Kind
+    from airflow_provider_magichour.api.tools import Kind
     from airflow_provider_magichour.compat import BaseOperator, Context, TaskInstanceKey
 
 LIBRARY = "https://magichour.ai/my-library"

@@ -15,12 +15,13 @@ from airflow_provider_magichour.compat import (
 )
 from airflow_provider_magichour.exceptions import MagicHourError
 from airflow_provider_magichour.links import MagicHourProjectLink, push_link
-from airflow_provider_magichour.tasks import ProjectIdField, ProjectWait
+from airflow_provider_magichour.tasks import ProjectIdField, WaitingTask
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from airflow_provider_magichour.api.schemas import Kind, Project
+    from airflow_provider_magichour.api.schemas import Project
+    from airflow_provider_magichour.api.tools import Kind
     from airflow_provider_magichour.compat import Context
     from airflow_provider_magichour.waiting.watch import Watch
 
@@ -28,7 +29,7 @@ POKE_INTERVAL = 5.0
 RESCHEDULE_INTERVAL = 60.0
 
 
-class MagicHourProjectSensor(ProjectWait, BaseSensorOperator):
+class MagicHourProjectSensor(WaitingTask, BaseSensorOperator):
     """Wait until a project is finished; costs nothing.
 
     Returns the project as a dict, the same in every mode; pushes ``download_urls``. The URLs are signed and live for
@@ -110,7 +111,7 @@ class MagicHourProjectSensor(ProjectWait, BaseSensorOperator):
 
         interval = self.poke_interval if self.has_own_interval else None
         project_id = checked_project_id(self.project_id)
-        push_link(context, project_id, self._kind())
+        push_link(context, project_id, self.project_kind())
         self._watch = self.watch(
             context,
             project_id,
@@ -119,12 +120,12 @@ class MagicHourProjectSensor(ProjectWait, BaseSensorOperator):
             started_at=self._first_poke(context) if self.reschedule and not self.deferrable else None,
         )
         self.hook.settings()  # a connection that is not there fails here, not at the deadline
-        with closing(self.lookout(self._kind())) as self._lookout:
+        with closing(self.lookout()) as self._lookout:
             if not self.deferrable:
                 return super().execute(context)
             step = self._lookout.look(self._watch)
         if step.end is None:
-            self.defer_to_trigger(step.watch, self._kind())
+            self.defer_to_trigger(step.watch)
         return self.end(context, step)
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
@@ -145,21 +146,22 @@ class MagicHourProjectSensor(ProjectWait, BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Return the project that the trigger has waited for."""
-        return self.end_from_event(context, event, self._kind())
+        return self.end_from_event(context, event)
 
-    def conclude(self, context: Context, project: Project) -> dict[str, Any]:
+    def conclude(self, context: Context, project: Project, kind: Kind) -> dict[str, Any]:
         """Return the finished project; one that failed raises, as waiting again heals nothing."""
         from airflow_provider_magichour.waiting.ending import project_failure
 
         if project.is_failed:
             raise project_failure(project, resubmits=False)
-        return self.result(context, project, self._kind())
+        return self.result(context, project, kind)
 
     def timed_out(self, message: str) -> Exception:
         """Return Airflow's own error, which is not retried and honours ``soft_fail``."""
         return AirflowSensorTimeout(message)
 
-    def _kind(self) -> Kind:
+    def project_kind(self) -> Kind:
+        """Return the kind that the argument names, checked."""
         from airflow_provider_magichour.api.endpoints import checked_kind
 
         return checked_kind(self.kind)

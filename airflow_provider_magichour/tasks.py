@@ -4,36 +4,45 @@ from __future__ import annotations
 
 import ast
 import json
-import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow_provider_magichour.api.signatures import is_signed, without_signatures
+from airflow_provider_magichour.api.numbers import number_of
+from airflow_provider_magichour.api.signatures import secrets_in, shown, without_signatures
 from airflow_provider_magichour.compat import AirflowException, AirflowSensorTimeout, BaseOperator
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 
 if TYPE_CHECKING:
-    from airflow_provider_magichour.api.schemas import Kind, Project
+    from airflow_provider_magichour.api.schemas import Project
+    from airflow_provider_magichour.api.tools import Kind, Tool
     from airflow_provider_magichour.compat import Context
     from airflow_provider_magichour.hooks import MagicHourHook
+    from airflow_provider_magichour.waiting.ending import WaitEvent
     from airflow_provider_magichour.waiting.lookout import Lookout
     from airflow_provider_magichour.waiting.watch import Step, Watch
 
+
+LONGEST = 366 * 24 * 3600
+"""Seconds that may be asked for: more is a slip, and the greatest numbers are beyond any calendar."""
 
 BACKSTOP = 120.0
 """Seconds after the trigger's own deadline at which Airflow ends a deferral whose trigger said nothing."""
 
 
-class ProjectWait(BaseOperator):
+class WaitingTask(BaseOperator):
     """Base of the tasks that wait for a project."""
 
     magichour_conn_id: str
 
-    def conclude(self, context: Context, project: Project) -> Any:
+    def conclude(self, context: Context, project: Project, kind: Kind) -> Any:
         """Return, or raise, what a finished project means to this task."""
+        raise NotImplementedError
+
+    def project_kind(self) -> Kind:
+        """Return the kind of project that this task waits for."""
         raise NotImplementedError
 
     def timed_out(self, message: str) -> Exception:
@@ -62,11 +71,11 @@ class ProjectWait(BaseOperator):
 
         return MagicHourHook(self.magichour_conn_id)
 
-    def lookout(self, kind: Kind) -> Lookout:
+    def lookout(self) -> Lookout:
         """Return what looks at the project; to be closed."""
         from airflow_provider_magichour.waiting.lookout import Lookout
 
-        return Lookout(self.hook, kind)
+        return Lookout(self.hook)
 
     def watch(
         self,
@@ -77,6 +86,7 @@ class ProjectWait(BaseOperator):
         interval: float | None,
         credits_charged: int | None = None,
         started_at: float | None = None,
+        tool: Tool | None = None,
     ) -> Watch:
         """Return a wait that begins now, or began earlier.
 
@@ -85,7 +95,9 @@ class ProjectWait(BaseOperator):
         :param interval: seconds between looks; None for the default schedule.
         :param credits_charged: what the project costs, if known.
         :param started_at: when the wait began, in seconds since the epoch; None for now.
+        :param tool: that makes the project, where that is known.
         """
+        from airflow_provider_magichour.waiting.schedule import EXPECTED_RENDER
         from airflow_provider_magichour.waiting.watch import Watch, deadline
 
         began = time.time() if started_at is None else started_at
@@ -101,53 +113,42 @@ class ProjectWait(BaseOperator):
             ),
             interval=interval,
             credits_charged=credits_charged,
+            kind=self.project_kind(),
+            expected_render=(tool and tool.expected_render) or EXPECTED_RENDER,
         )
 
-    def defer_to_trigger(self, watch: Watch, kind: Kind) -> NoReturn:
+    def defer_to_trigger(self, watch: Watch) -> NoReturn:
         """Hand the wait over to the triggerer."""
         from airflow_provider_magichour.triggers import MagicHourProjectTrigger
 
         self.defer(
-            trigger=MagicHourProjectTrigger(
-                project_id=watch.project_id,
-                kind=kind,
-                magichour_conn_id=self.magichour_conn_id,
-                started_at=watch.started_at,
-                deadline=watch.deadline,
-                poll_interval=watch.interval,
-                status=watch.status,
-                credits_charged=watch.credits_charged,
-            ),
+            trigger=MagicHourProjectTrigger.of(watch, self.magichour_conn_id),
             method_name="execute_complete",
             timeout=timedelta(seconds=max(0.0, watch.deadline - time.time()) + BACKSTOP),
         )
 
     def end(self, context: Context, step: Step) -> Any:
         """Return, or raise, what the end of a wait on the worker means."""
-        from airflow_provider_magichour.waiting.ending import timeout_message
+        from airflow_provider_magichour.waiting.ending import event_of
 
-        if step.end == "finished" and step.project:
-            return self.conclude(context, step.project)
-        if step.end == "unreachable" and step.error:
-            raise step.error
-        raise self.timed_out(timeout_message(step.watch, time.time() - step.watch.started_at))
+        return self._ended(context, event_of(step, time.time()), step.project)
 
-    def end_from_event(self, context: Context, event: dict[str, Any] | None, kind: Kind) -> Any:
-        """Return, or raise, what the trigger's event means; asks the API for the result, so that URLs are fresh."""
-        from airflow_provider_magichour.exceptions import MagicHourApiError
-        from airflow_provider_magichour.waiting.ending import read_event, timeout_message
+    def end_from_event(self, context: Context, event: dict[str, Any] | None) -> Any:
+        """Return, or raise, what the trigger's event means."""
+        from airflow_provider_magichour.waiting.ending import read_event
 
-        ended = read_event(event)
+        return self._ended(context, read_event(event), None)
+
+    def _ended(self, context: Context, ended: WaitEvent, project: Project | None) -> Any:
+        from airflow_provider_magichour.waiting.ending import still_finished, timeout_message, unreachable
+
+        kind = ended.kind or self.project_kind()
         if ended.end == "timeout":
-            raise self.timed_out(timeout_message(ended, ended.seconds))
+            raise self.timed_out(timeout_message(ended))
         if ended.end == "unreachable":
-            raise MagicHourApiError(ended.message or "", status_code=ended.status_code, code=ended.code)
-        project = self.hook.get_project(ended.project_id, kind)
-        if not project.is_finished:
-            raise MagicHourApiError(
-                f"Magic Hour project {project.id} was finished and is {project.status} now; a retry waits for it again"
-            )
-        return self.conclude(context, project)
+            raise unreachable(ended)
+        # The triggerer hands over no project: the API is asked for it, so that its URLs are fresh.
+        return self.conclude(context, project or still_finished(self.hook.get_project(ended.project_id, kind)), kind)
 
     def result(self, context: Context, project: Project, kind: Kind) -> dict[str, Any]:
         """Push the download URLs and return what a waiting task returns."""
@@ -207,16 +208,6 @@ def _returned(text: str) -> dict[str, Any] | list[Any] | None:
     return None
 
 
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        for each in value:
-            yield from _texts(each)
-    elif isinstance(value, str):
-        yield value
-
-
 class SignedUrlField:
     """An operator's image, or further fields: signatures of URLs in it are masked in logs and in what Airflow stores.
 
@@ -231,11 +222,10 @@ class SignedUrlField:
 
     def __set__(self, instance: Any, value: Any) -> None:
         instance.__dict__[self._name] = value
-        for text in _texts(value):
-            if "?" in text and is_signed(text):
-                from airflow_provider_magichour.compat import mask_secret
+        for secret in secrets_in(value):
+            from airflow_provider_magichour.compat import mask_secret
 
-                mask_secret(text.partition("?")[2])
+            mask_secret(secret)
 
 
 def credits(name: str, value: Any) -> float:
@@ -245,17 +235,10 @@ def credits(name: str, value: Any) -> float:
     :param value: number, or a rendered template that is one.
     :raises MagicHourInvalidRequestError: for anything else, or a negative one.
     """
-    number = _number(value)
-    if not 0 <= number < math.inf:
-        raise MagicHourInvalidRequestError(f"{name}={value!r}: a number of credits (from 0 on) is needed")
+    number = number_of(value)
+    if number is None or number < 0:
+        raise MagicHourInvalidRequestError(f"{name}={shown(value)}: a number of credits (from 0 on) is needed")
     return number
-
-
-def _number(value: Any) -> float:
-    try:
-        return math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        return math.nan
 
 
 def seconds(name: str, value: Any) -> float:
@@ -265,7 +248,9 @@ def seconds(name: str, value: Any) -> float:
     :param value: number of seconds, ``timedelta``, or a rendered template that is a number.
     :raises MagicHourInvalidRequestError: for anything else, or a negative one.
     """
-    number = _number(value.total_seconds() if isinstance(value, timedelta) else value)
-    if not 0 <= number < math.inf:
-        raise MagicHourInvalidRequestError(f"{name}={value!r}: seconds (a number from 0 on) or a timedelta is needed")
+    number = number_of(value.total_seconds() if isinstance(value, timedelta) else value)
+    if number is None or not 0 <= number <= LONGEST:
+        raise MagicHourInvalidRequestError(
+            f"{name}={shown(value)}: seconds (a number from 0 to {LONGEST}) or a timedelta is needed"
+        )
     return number

@@ -13,11 +13,24 @@ from airflow_provider_magichour.api import endpoints
 from airflow_provider_magichour.hooks import MagicHourHook
 from airflow_provider_magichour.waiting.ending import event_of
 from airflow_provider_magichour.waiting.lookout import AsyncLookout
+from airflow_provider_magichour.waiting.schedule import EXPECTED_RENDER
 from airflow_provider_magichour.waiting.watch import Watch
 
 SETTLING = 8.0
 """Seconds: Airflow 3.3.2 fails a task whose trigger fires within about 3 s of its deferral, before the scheduler has
 read that its first leg ended. No event leaves earlier than this after ``run`` began."""
+
+ARGUMENTS = (
+    "project_id",
+    "kind",
+    "magichour_conn_id",
+    "started_at",
+    "deadline",
+    "poll_interval",
+    "status",
+    "credits_charged",
+    "expected_render",
+)
 
 
 class MagicHourProjectTrigger(BaseTrigger):
@@ -34,6 +47,7 @@ class MagicHourProjectTrigger(BaseTrigger):
     :param poll_interval: seconds between looks; None for the default schedule.
     :param status: the API's word for it, as seen before the deferral.
     :param credits_charged: what it costs, as far as that was known then.
+    :param expected_render: seconds that such a render usually takes.
     """
 
     def __init__(
@@ -46,6 +60,7 @@ class MagicHourProjectTrigger(BaseTrigger):
         poll_interval: float | None = None,
         status: str | None = None,
         credits_charged: int | None = None,
+        expected_render: float = EXPECTED_RENDER,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.project_id = project_id
@@ -56,21 +71,40 @@ class MagicHourProjectTrigger(BaseTrigger):
         self.poll_interval = poll_interval
         self.status = status
         self.credits_charged = credits_charged
+        self.expected_render = expected_render
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments to build an equal trigger from."""
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
-            {
-                "project_id": self.project_id,
-                "kind": self.kind,
-                "magichour_conn_id": self.magichour_conn_id,
-                "started_at": self.started_at,
-                "deadline": self.deadline,
-                "poll_interval": self.poll_interval,
-                "status": self.status,
-                "credits_charged": self.credits_charged,
-            },
+            {name: getattr(self, name) for name in ARGUMENTS},
+        )
+
+    @classmethod
+    def of(cls, watch: Watch, magichour_conn_id: str) -> MagicHourProjectTrigger:
+        """Return the trigger that goes on with a wait."""
+        return cls(
+            project_id=watch.project_id,
+            kind=watch.kind,
+            magichour_conn_id=magichour_conn_id,
+            started_at=watch.started_at,
+            deadline=watch.deadline,
+            poll_interval=watch.interval,
+            status=watch.status,
+            credits_charged=watch.credits_charged,
+            expected_render=watch.expected_render,
+        )
+
+    def _watch(self) -> Watch:
+        return Watch(
+            self.project_id,
+            started_at=self.started_at,
+            deadline=self.deadline,
+            interval=self.poll_interval,
+            status=self.status,
+            credits_charged=self.credits_charged,
+            kind=endpoints.checked_kind(self.kind),
+            expected_render=self.expected_render,
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -78,9 +112,8 @@ class MagicHourProjectTrigger(BaseTrigger):
         # One frame for all: thousands wait here.
         loop = asyncio.get_running_loop()
         began = loop.time()
-        lookout = AsyncLookout(MagicHourHook(self.magichour_conn_id), endpoints.checked_kind(self.kind))
-        known = self.status, self.credits_charged
-        watch = Watch(self.project_id, self.started_at, self.deadline, self.poll_interval, *known)
+        lookout = AsyncLookout(MagicHourHook(self.magichour_conn_id))
+        watch = self._watch()
         delay = watch.first_delay(time.time())
         try:
             while True:
@@ -93,4 +126,4 @@ class MagicHourProjectTrigger(BaseTrigger):
         finally:
             await lookout.aclose()
         await asyncio.sleep(max(0.0, SETTLING - (loop.time() - began)))
-        yield TriggerEvent(event_of(step, time.time()))  # type: ignore[no-untyped-call]
+        yield TriggerEvent(event_of(step, time.time()).model_dump(mode="json"))  # type: ignore[no-untyped-call]

@@ -29,6 +29,17 @@ YOUNG = 60.0
 """Seconds after a submit, or the start of a wait, in which the API's own 404 proves nothing."""
 
 
+def is_unknown(error: MagicHourApiError, since: float | None, now: float) -> bool:
+    """Return whether the API says for good that it does not know a project.
+
+    :param error: of the look at it.
+    :param since: when it was submitted, or when the wait for it began; None where that is not known.
+    :param now: both in seconds since the epoch; a clock that was set back by more does not make it young for ever.
+    """
+    is_young = since is not None and abs(now - since) <= YOUNG
+    return error.status_code == 404 and error.from_api and not is_young
+
+
 def read_answer(call: Call[T], status: int, headers: Mapping[str, str], body: bytes, *, now: float) -> T | Failure:
     """Return what an answer means for its call: the value, or why it is none."""
     if 200 <= status < 300:

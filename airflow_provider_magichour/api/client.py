@@ -22,8 +22,9 @@ from airflow_provider_magichour.api.answers import Failure
 from airflow_provider_magichour.api.endpoints import Call
 from airflow_provider_magichour.api.gate import Gate
 from airflow_provider_magichour.api.repeats import backoff, repeat_delay
-from airflow_provider_magichour.api.schemas import Kind, UploadUrl
+from airflow_provider_magichour.api.schemas import UploadUrl
 from airflow_provider_magichour.api.settings import ClientSettings
+from airflow_provider_magichour.api.tools import Kind
 from airflow_provider_magichour.api.transport import transport_for
 
 T = TypeVar("T")

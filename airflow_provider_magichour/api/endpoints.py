@@ -10,15 +10,13 @@ from typing import IO, Any, Generic, TypeVar
 from pydantic import BaseModel
 
 from airflow_provider_magichour.api.schemas import (
-    KINDS,
     Account,
     CreatedProject,
-    ImageToVideoRequest,
-    Kind,
     Project,
     UploadUrls,
 )
 from airflow_provider_magichour.api.signatures import shown
+from airflow_provider_magichour.api.tools import KINDS, Kind, Request
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 
 T = TypeVar("T")
@@ -66,16 +64,10 @@ def _nothing(_: bytes) -> None:
     return None
 
 
-def create_image_to_video(request: ImageToVideoRequest) -> Call[CreatedProject]:
+def create(request: Request) -> Call[CreatedProject]:
     """Make a project; costs credits each time it is sent."""
-    return Call(
-        "POST",
-        "create an image-to-video project",
-        "/v1/image-to-video",
-        _reads(CreatedProject),
-        json=request.body(),
-        creates=True,
-    )
+    what = f"create a project ({request.tool.title})"
+    return Call("POST", what, request.tool.path, _reads(CreatedProject), json=request.body, creates=True)
 
 
 def get_project(project_id: str, kind: Kind = "video") -> Call[Project]:

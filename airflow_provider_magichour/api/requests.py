@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from airflow_provider_magichour.api import capabilities
-from airflow_provider_magichour.api.schemas import DEPRECATED_FIELDS, ImageToVideoRequest, Style
+from airflow_provider_magichour.api.schemas import DEPRECATED_FIELDS, ImageToVideoRequest
 from airflow_provider_magichour.api.signatures import shown
+from airflow_provider_magichour.api.tools import IMAGE_TO_VIDEO, Request
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 
 # Where an argument of ours stands in the API's body, when the name differs.
@@ -34,7 +35,7 @@ def image_to_video_request(
     name: Any = None,
     extra_body: Any = None,
     validate: bool = True,
-) -> ImageToVideoRequest:
+) -> Request:
     """Build the request of an image-to-video project; None means "not sent".
 
     :param image: path or URL of the first frame, as the API takes it.
@@ -60,11 +61,11 @@ def image_to_video_request(
     }
     body = merge_extra(without_none(named), extra_body)
     try:
-        request = ImageToVideoRequest.model_validate(body)
+        request = Request(IMAGE_TO_VIDEO, ImageToVideoRequest.model_validate(body).body())
     except ValidationError as error:
         raise MagicHourInvalidRequestError(_explain(error)) from None
     try:
-        json.dumps(request.body(), allow_nan=False, ensure_ascii=False).encode()
+        json.dumps(request.body, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError) as error:
         raise MagicHourInvalidRequestError(
             f"The request cannot be written as JSON: {error}. Nothing was sent."
@@ -77,27 +78,29 @@ def image_to_video_request(
     return request
 
 
-def table_refusal(request: ImageToVideoRequest) -> str | None:
+def table_refusal(request: Request) -> str | None:
     """Say why the table of AI models refuses a request, or None."""
+    body = request.body
     return capabilities.refusal(
-        request.model,
-        end_seconds=request.end_seconds,
-        resolution=request.resolution,
-        audio=request.audio,
-        end_image=request.assets.end_image_file_path is not None,
+        body.get("model"),
+        end_seconds=body["end_seconds"],
+        resolution=body.get("resolution"),
+        audio=body.get("audio"),
+        end_image="end_image_file_path" in body["assets"],
     )
 
 
-def estimated_cost(request: ImageToVideoRequest) -> capabilities.Estimate | None:
+def estimated_cost(request: Request) -> capabilities.Estimate | None:
     """Estimate what a request costs; None where no price is known."""
-    style = request.style or Style()
+    body = request.body
+    style = body.get("style", {})
     # What the deprecated fields stand for (endpoint page, February 2026); `resolution` wins where both are given.
-    implied = "1080p" if style.high_quality or style.quality_mode == "studio" else None
+    implied = "1080p" if style.get("high_quality") or style.get("quality_mode") == "studio" else None
     return capabilities.estimate(
-        request.model,
-        end_seconds=request.end_seconds,
-        resolution=request.resolution or implied,
-        audio=request.audio,
+        body.get("model"),
+        end_seconds=body["end_seconds"],
+        resolution=body.get("resolution") or implied,
+        audio=body.get("audio"),
     )
 
 

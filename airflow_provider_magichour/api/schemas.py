@@ -7,20 +7,15 @@ deprecated fields, carry new ones and use words nobody has seen.
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, WrapValidator, model_validator
 from pydantic_core import PydanticCustomError
 
-from airflow_provider_magichour.api.signatures import QUERY
-
-Kind = Literal["video", "image", "audio"]
-
-
-KINDS: tuple[Kind, ...] = ("video", "image", "audio")
-
+from airflow_provider_magichour.api import signatures
+from airflow_provider_magichour.api.numbers import number_of
+from airflow_provider_magichour.api.tools import Kind
 
 COMPLETE = "complete"
 
@@ -43,12 +38,10 @@ DEPRECATED_FIELDS: Mapping[str, str] = {
 
 def _strict_number(value: Any, _: Any) -> float | int:
     """Take a number, or a rendered template that is one; whole numbers become int, as the documentation sends."""
-    if isinstance(value, str):
-        with contextlib.suppress(ValueError):
-            value = value if "_" in value else float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < sys.float_info.max:
+    number = number_of(value)
+    if number is None:
         raise PydanticCustomError("number", "a number is needed, such as 5 or '5'")
-    return int(value) if value == int(value) else value
+    return number
 
 
 def _strict_bool(value: Any, _: Any) -> bool:
@@ -183,12 +176,8 @@ class Download(_Read):
     expires_at: Lenient[str] = None
 
 
-LONGEST_SAID = 500
-"""Characters that are kept of a text of the API's."""
-
-
 def _said(value: Any, handler: Any) -> str:
-    return QUERY.sub("?...", _text(value, handler))[:LONGEST_SAID]
+    return signatures.said(_text(value, handler))
 
 
 Said = Annotated[str, WrapValidator(_said)]
@@ -283,6 +272,11 @@ class Project(_Read):
             "fps": self.fps,
             "created_at": self.created_at,
         }
+
+
+def cost_text(credits: int | None) -> str:
+    """Say what a project costs, for messages."""
+    return "an unknown number of credits" if credits is None else f"{credits} credits"
 
 
 def _size(pixels: int | None) -> int | None:

@@ -9,9 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from airflow_provider_magichour.api.extras import CONNECTION_EXTRAS
+from airflow_provider_magichour.api.numbers import number_of
+from airflow_provider_magichour.api.signatures import shown
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 
 KEY_PAGE = "https://magichour.ai/developer?tab=api-keys"
+DEFAULT_BASE_URL = "https://api.magichour.ai"
 
 
 class Connection(Protocol):
@@ -47,13 +51,13 @@ def settings_from(connection: Connection, extra: Mapping[str, Any], conn_id: str
             f"The API key of connection {conn_id!r} holds characters that no key has (spaces, line breaks or "
             "letters beyond ASCII): set its password anew, the key alone"
         )
-    defaults = ClientSettings(api_key="")
+    numbers = {name: _number(extra, name, conn_id) for name in CONNECTION_EXTRAS}
     return ClientSettings(
         api_key=key,
         base_url=_base_url(connection, conn_id),
-        request_timeout=_positive(extra, "request_timeout", defaults.request_timeout, conn_id),
-        requests_per_second=_positive(extra, "requests_per_second", defaults.requests_per_second, conn_id),
-        max_connections=math.ceil(_positive(extra, "max_connections", defaults.max_connections, conn_id)),
+        request_timeout=numbers["request_timeout"],
+        requests_per_second=numbers["requests_per_second"],
+        max_connections=math.ceil(numbers["max_connections"]),
         source=f"connection {conn_id!r}",
     )
 
@@ -78,24 +82,18 @@ def _base_url(connection: Connection, conn_id: str) -> str:
     return url if parts.port or not port else parts._replace(netloc=f"{parts.netloc}:{port}").geturl()
 
 
-def _positive(extra: Mapping[str, Any], name: str, default: float, conn_id: str) -> float:
+def _number(extra: Mapping[str, Any], name: str, conn_id: str) -> float:
     """Read a number of the extra, also as text: a connection given as a URI has texts only."""
-    value = extra.get(name)
+    wanted, value = CONNECTION_EXTRAS[name], extra.get(name)
     if value is None or value == "":
-        return default
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if isinstance(value, bool) or not 0 < number < math.inf:
+        return wanted.default
+    number = number_of(value)
+    if number is None or not wanted.minimum <= number <= wanted.maximum:
         raise MagicHourInvalidRequestError(
-            f"Extra {name}={value!r} of connection {conn_id!r}: a number above 0 is needed; "
-            f"leave it out for {default:g}"
+            f"Extra {name}={shown(value)} of connection {conn_id!r}: a number from {wanted.minimum:g} to "
+            f"{wanted.maximum:g} is needed; leave it out for {wanted.default:g}"
         )
     return number
-
-
-DEFAULT_BASE_URL = "https://api.magichour.ai"
 
 
 @dataclass(frozen=True)
@@ -112,9 +110,9 @@ class ClientSettings:
 
     api_key: str = field(repr=False)
     base_url: str = DEFAULT_BASE_URL
-    request_timeout: float = 30.0
-    requests_per_second: float = 20.0
-    max_connections: int = 8
+    request_timeout: float = CONNECTION_EXTRAS["request_timeout"].default
+    requests_per_second: float = CONNECTION_EXTRAS["requests_per_second"].default
+    max_connections: int = int(CONNECTION_EXTRAS["max_connections"].default)
     source: str = "these settings"
 
     @property

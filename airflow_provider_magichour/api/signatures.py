@@ -1,48 +1,99 @@
-"""Signatures of URLs are credentials: what may be shown, kept and told to others. Pure."""
+"""Queries and logins of URLs are credentials: what may be shown, kept and told to others.
+
+Pure. Texts of others come through here, so each step takes time in proportion to the text.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_plus
 
-SIGNATURE = re.compile(r"[?&](x-amz-|x-goog-|x-oss-|sig=|signature=|token=)", re.IGNORECASE)
+WORD = re.compile(r"[^\s\"'<>]+")
+"""A URL cannot reach beyond one."""
 
+QUERY = re.compile(r"\?|%(?:25)*3f", re.IGNORECASE)
+"""Where a query begins, also in a URL that stands encoded in another."""
 
-QUERY_PART = re.compile(r"[?&]\S+")
-
-
+PARAMETER = re.compile(r"=|%(?:25)*3d", re.IGNORECASE)
+SCHEME = re.compile(r"://|%(?:25)*3a%(?:25)*2f%(?:25)*2f", re.IGNORECASE)
 LOGIN = re.compile(r"(?<=://)[^\s/?#]*@")
+
+LEFT_OVER = re.compile(r"[?&#](?:x-amz-|x-goog-|x-oss-|sig=|signature=|token=|access_token=)[^\s\"<>]*", re.IGNORECASE)
+"""The rest of a signed query that a quote has cut off, and a token in a fragment."""
+
+LEAST_MASKED = 6
+"""Characters: a shorter value of a query is a word that may stand anywhere in a log."""
+
+LONGEST_SHOWN = 500
+"""Characters of a value, or of a text of the API's, in a message."""
 
 
 def without_signatures(value: Any) -> Any:
-    """Return a value without logins and without the queries of URLs that look signed, at any depth.
+    """Return a value whose URLs have neither query nor login, at any depth: for what is kept, and told to others.
 
-    For what is kept, and told to others; the fingerprint has rules of its own, which no release may change.
+    The fingerprint has rules of its own, which no release may change.
     """
     if isinstance(value, Mapping):
         return {key: without_signatures(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [without_signatures(each) for each in value]
-    if not isinstance(value, str):
-        return value
-    return QUERY_PART.sub(lambda part: "" if is_signed(part[0]) else part[0], LOGIN.sub("", value))
+    return _bare(value, "") if isinstance(value, str) else value
 
 
-def is_signed(text: str) -> bool:
-    return bool(SIGNATURE.search(unquote(text)))
+def without_login(uri: str) -> str:
+    """Return a URI without the login in it; of an object's key, which may hold any character, nothing is lost."""
+    return LOGIN.sub("", uri)
 
 
-LONGEST_SHOWN = 500
-"""Characters of a value in a message."""
-
-
-def shown(value: object) -> str:
-    """Return a value for a message, without the signature of a URL in it; the start of a long one."""
-    text = QUERY.sub("?...", repr(value))
+def said(text: str) -> str:
+    """Return a text of others for a message: without queries and logins of URLs, and the start of a long one."""
+    text = _bare(text, "?...")
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
-# Signed URLs are credentials; the API may repeat one that it could not fetch.
-QUERY = re.compile(r"(?<=\S)\?[^\s\"'<>]+=[^\s\"'<>]*")
+def shown(value: object) -> str:
+    """Return a value of any kind for a message; see :func:`said`."""
+    try:
+        text = repr(value)
+    except Exception:  # too deep a nest, or an object that cannot be told
+        text = f"<{type(value).__name__}>"
+    return said(text)
+
+
+def _bare(text: str, mark: str) -> str:
+    return LEFT_OVER.sub(mark, WORD.sub(lambda word: _bare_word(word[0], mark), LOGIN.sub("", text)))
+
+
+def _bare_word(word: str, mark: str) -> str:
+    begin = QUERY.search(word)
+    if begin is None:
+        return word
+    path = word[: begin.start()]
+    # Elsewhere a question mark is one, as long as nothing is set after it.
+    return path + mark if SCHEME.search(path) or PARAMETER.search(word, begin.end()) else word
+
+
+def secrets_in(value: Any) -> Iterator[str]:
+    """Yield what logs must not show of the URLs in a value, at any depth: logins, queries and the values in them."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for each in value:
+            yield from secrets_in(each)
+    elif isinstance(value, str):
+        for login in LOGIN.findall(value):
+            yield from (part for part in {login[:-1], *unquote(login[:-1]).split(":", 1)} if part)
+        for word in WORD.findall(value):
+            begin = QUERY.search(word)
+            if begin and SCHEME.search(word, 0, begin.start()):
+                yield from _parts(word[begin.end() :])
+
+
+def _parts(query: str) -> Iterator[str]:
+    if query:
+        yield query
+    for part in query.split("&"):
+        given = part.partition("=")[2]
+        yield from (text for text in {given, unquote_plus(given)} if len(text) >= LEAST_MASKED)

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from airflow_provider_magichour.api.capabilities import AUDIO_EXTENSIONS, IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
 from airflow_provider_magichour.api.client import MagicHourClient
 from airflow_provider_magichour.api.endpoints import checked_kind, checked_project_id
-from airflow_provider_magichour.api.schemas import Kind, Project
+from airflow_provider_magichour.api.schemas import Project
+from airflow_provider_magichour.api.tools import Kind
 from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourInvalidRequestError, MagicHourStorageError
 from airflow_provider_magichour.hooks import MagicHourHook
 from airflow_provider_magichour.media.stores import AnyPath, path_of, size_of, storage_errors

@@ -11,8 +11,8 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from airflow_provider_magichour.api.capabilities import IMAGE_EXTENSIONS
-from airflow_provider_magichour.api.schemas import ImageToVideoRequest
 from airflow_provider_magichour.api.signatures import shown, without_signatures
+from airflow_provider_magichour.api.tools import Request
 from airflow_provider_magichour.compat import ObjectStoragePath
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 from airflow_provider_magichour.media.stores import AnyPath, opened, path_of, storage_errors, uri_of
@@ -94,12 +94,12 @@ def source_of(argument: str, value: str, conn_id: str | None) -> Source | None:
     return Source(path_of(value, conn_id), extension)
 
 
-def image_uris(request: ImageToVideoRequest, sources: Mapping[str, Source]) -> list[str]:
-    """Return the URIs of a request's images: of the files, or as the API is told them, without signatures.
+def file_uris(request: Request, sources: Mapping[str, Source]) -> list[str]:
+    """Return the URIs of a request's files: where they are kept, or as the API is told them, without signatures.
 
-    :param request: with the images as the user named them.
-    :param sources: files to upload, by asset field.
+    :param request: with the files as the user named them.
+    :param sources: files to upload, by the path of their field.
     """
-    named = request.assets.model_dump(exclude_none=True)
-    uris = [uri_of(sources[name].path) if name in sources else without_signatures(uri) for name, uri in named.items()]
-    return [uri for uri in uris if isinstance(uri, str) and "://" in uri]
+    named = request.files.items()
+    uris = [uri_of(sources[path].path) if path in sources else without_signatures(uri) for path, uri in named]
+    return [uri for uri in uris if "://" in uri]

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_magichour.compat import conf
 from airflow_provider_magichour.links import MagicHourProjectLink, push_link
-from airflow_provider_magichour.tasks import ProjectWait, SignedUrlField, credits, seconds
+from airflow_provider_magichour.tasks import SignedUrlField, WaitingTask, credits, seconds
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from airflow_provider_magichour.api.schemas import ImageToVideoRequest, Project
+    from airflow_provider_magichour.api.schemas import Project
+    from airflow_provider_magichour.api.tools import Kind, Request
     from airflow_provider_magichour.compat import Context
     from airflow_provider_magichour.media.sources import Source
     from airflow_provider_magichour.submission.record import Journal
     from airflow_provider_magichour.submission.submit import Submitted
 
 
-class MagicHourImageToVideoOperator(ProjectWait):
+class MagicHourImageToVideoOperator(WaitingTask):
     """Submit an image-to-video project to Magic Hour, which costs credits, once.
 
     A local image or one in object storage is uploaded first. On Airflow 3.3 what was submitted is remembered in the
@@ -144,18 +145,18 @@ class MagicHourImageToVideoOperator(ProjectWait):
         request, sources = self._prepare(context)
         submitted = self._submit(context, request, sources)
         self._project_id = submitted.project_id
-        push_link(context, submitted.project_id, "video")
+        push_link(context, submitted.project_id, request.tool.kind)
         self._push(context, submitted.project_id, submitted.credits_charged)
         if not self.wait_for_completion:
             self._returned(context, submitted.project_id)
             return submitted.project_id
         if submitted.project and submitted.project.is_finished:
-            return self.conclude(context, submitted.project)
+            return self.conclude(context, submitted.project, request.tool.kind)
         return self._wait(context, submitted)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Return the project that the trigger has waited for."""
-        return self.end_from_event(context, event, "video")
+        return self.end_from_event(context, event)
 
     def on_kill(self) -> None:
         """Say that the project goes on: the API has no cancel, and deleting a project is none."""
@@ -166,7 +167,7 @@ class MagicHourImageToVideoOperator(ProjectWait):
                 self._project_id,
             )
 
-    def conclude(self, context: Context, project: Project) -> dict[str, Any]:
+    def conclude(self, context: Context, project: Project, kind: Kind) -> dict[str, Any]:
         """Return the finished project; one that failed raises, and a retry submits anew where that can help."""
         from airflow_provider_magichour.waiting.ending import project_failure
 
@@ -175,7 +176,13 @@ class MagicHourImageToVideoOperator(ProjectWait):
         if project.is_failed:
             raise project_failure(project, resubmits=True)
         self._returned(context, project.id)
-        return self.result(context, project, "video")
+        return self.result(context, project, kind)
+
+    def project_kind(self) -> Kind:
+        """Return the kind of project that the tool makes."""
+        from airflow_provider_magichour.api.tools import IMAGE_TO_VIDEO
+
+        return IMAGE_TO_VIDEO.kind
 
     def timed_out(self, message: str) -> Exception:
         """Return a retryable error: the retry waits for the same project."""
@@ -183,9 +190,9 @@ class MagicHourImageToVideoOperator(ProjectWait):
 
         return MagicHourTimeoutError(message)
 
-    def _prepare(self, context: Context) -> tuple[ImageToVideoRequest, dict[str, Source]]:
+    def _prepare(self, context: Context) -> tuple[Request, dict[str, Source]]:
         """Check all that can be known before anything is sent."""
-        from airflow_provider_magichour.api.requests import deprecation_warnings, image_to_video_request
+        from airflow_provider_magichour.api.requests import ARGUMENTS, deprecation_warnings, image_to_video_request
         from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
         from airflow_provider_magichour.media.sources import source_of
         from airflow_provider_magichour.submission.submit import default_name
@@ -212,17 +219,14 @@ class MagicHourImageToVideoOperator(ProjectWait):
         for message in deprecation_warnings(self.extra_body):
             self.log.warning("%s", message)
         sources = {}
-        for argument, field, value in (
-            ("image", "image_file_path", request.assets.image_file_path),
-            ("end_image", "end_image_file_path", request.assets.end_image_file_path),
-        ):
-            if value is not None and (source := source_of(argument, value, self.conn_id)):
-                sources[field] = source
+        for path, value in request.files.items():
+            if source := source_of(ARGUMENTS[path], value, self.conn_id):
+                sources[path] = source
         return request, sources
 
-    def _submit(self, context: Context, request: ImageToVideoRequest, sources: dict[str, Source]) -> Submitted:
+    def _submit(self, context: Context, request: Request, sources: dict[str, Source]) -> Submitted:
         from airflow_provider_magichour.media.lineage import note_inputs
-        from airflow_provider_magichour.media.sources import image_uris
+        from airflow_provider_magichour.media.sources import file_uris
         from airflow_provider_magichour.submission.budget import Budget
         from airflow_provider_magichour.submission.submit import Submission
 
@@ -240,26 +244,29 @@ class MagicHourImageToVideoOperator(ProjectWait):
             waits=self.wait_for_completion,
             budget=Budget(self._limit, self.check_balance),
         ).run()
-        note_inputs(self.hook, image_uris(request, sources))
+        note_inputs(self.hook, file_uris(request, sources))
         return submitted
 
     def _journal(self, context: Context) -> Journal:
-        from airflow_provider_magichour.submission.record import Journal
+        from airflow_provider_magichour.submission.record import KEY, Journal
 
-        return Journal(context.get("task_state_store") if self.durable else None)
+        return Journal(context.get("task_state_store") if self.durable else None, KEY)
 
     def _wait(self, context: Context, submitted: Submitted) -> Any:
+        from airflow_provider_magichour.api.tools import IMAGE_TO_VIDEO
+
         watch = self.watch(
             context,
             submitted.project_id,
             timeout=self._timeout,
             interval=self._interval,
             credits_charged=submitted.credits_charged,
+            tool=IMAGE_TO_VIDEO,
         )
-        with closing(self.lookout("video")) as lookout:
+        with closing(self.lookout()) as lookout:
             step = lookout.look(watch)
             if step.end is None and self.deferrable:
-                self.defer_to_trigger(step.watch, "video")
+                self.defer_to_trigger(step.watch)
             if step.end is None:
                 step = lookout.wait(step.watch)
         return self.end(context, step)

@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from airflow_provider_magichour.api.schemas import KINDS, Kind
+from airflow_provider_magichour.api.tools import KINDS, Kind
 from airflow_provider_magichour.sandbox import answers, control
 from airflow_provider_magichour.sandbox.answers import Refused, StoreRefused
 from airflow_provider_magichour.sandbox.exchange import Gate

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_provider_magichour.api.schemas import Kind
+from airflow_provider_magichour.api.tools import Kind
 from airflow_provider_magichour.sandbox.answers import Refused
 from airflow_provider_magichour.sandbox.faults import JobScript
 from airflow_provider_magichour.sandbox.rendering import FPS

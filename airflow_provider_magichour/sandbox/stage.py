@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_magichour.api.schemas import Kind
+from airflow_provider_magichour.api.tools import Kind
 from airflow_provider_magichour.sandbox.faults import Faults, JobScript
 from airflow_provider_magichour.sandbox.jobs import Job, Jobs
 from airflow_provider_magichour.sandbox.recording import Requests

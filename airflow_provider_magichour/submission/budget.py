@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from airflow_provider_magichour.api.capabilities import Estimate
 from airflow_provider_magichour.api.requests import estimated_cost
-from airflow_provider_magichour.api.schemas import ImageToVideoRequest
+from airflow_provider_magichour.api.tools import Request
 from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourInvalidRequestError
 from airflow_provider_magichour.hooks import READ_PATIENCE, MagicHourHook
 
@@ -25,7 +25,7 @@ class Budget:
     max_credits: float | None = None
     check_balance: bool = False
 
-    def check(self, hook: MagicHourHook, request: ImageToVideoRequest) -> None:
+    def check(self, hook: MagicHourHook, request: Request) -> None:
         """Let a submission pass, or raise with nothing sent or uploaded.
 
         :raises MagicHourInvalidRequestError: its estimate is above ``max_credits``.
@@ -39,14 +39,14 @@ class Budget:
         if self.check_balance:
             self._covered(cost, hook)
 
-    def _within_limit(self, cost: Estimate | None, request: ImageToVideoRequest, limit: float) -> None:
+    def _within_limit(self, cost: Estimate | None, request: Request, limit: float) -> None:
         if cost is None:
             log.warning(
                 "max_credits=%g does not hold here: no price is known for model %s at %s, so it is submitted "
                 "whatever it costs",
                 limit,
-                request.model or "default",
-                request.resolution or "the default resolution",
+                request.body.get("model", "default"),
+                request.body.get("resolution", "the default resolution"),
             )
         elif cost.credits > limit:
             raise MagicHourInvalidRequestError(

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Literal
 
-from airflow_provider_magichour.api.answers import YOUNG
-from airflow_provider_magichour.api.schemas import Project
+from airflow_provider_magichour.api.answers import is_unknown
+from airflow_provider_magichour.api.schemas import Project, cost_text
 from airflow_provider_magichour.exceptions import MagicHourApiError
 from airflow_provider_magichour.submission.record import KEY, Record, Unreadable, epoch
 
@@ -68,7 +68,7 @@ def decide(
         return Decision(
             "submit",
             f"The request has changed since project {record.project_id} was submitted: submitting a new one. "
-            f"The old one still exists and cost {_cost(record.credits_charged)}",
+            f"The old one still exists and cost {cost_text(record.credits_charged)}",
             warn=True,
         )
     if isinstance(seen, Project):
@@ -77,7 +77,7 @@ def decide(
 
 
 def _about_project(record: Record, project: Project, max_tries: int) -> Decision:
-    cost = _cost(project.credits_charged)
+    cost = cost_text(project.credits_charged)
     if project.is_deleted:
         return _about_missing(record, max_tries, "was deleted")
     if project.is_failed:
@@ -97,13 +97,10 @@ def _about_project(record: Record, project: Project, max_tries: int) -> Decision
 
 
 def _about_error(record: Record, error: MagicHourApiError | None, max_tries: int, now: float) -> Decision:
-    if error is not None and error.status_code == 404 and error.from_api and not _is_young(record, now):
+    submitted_at = None if record.submitted_at is None else epoch(record.submitted_at)
+    if error is not None and is_unknown(error, submitted_at, now):
         return _about_missing(record, max_tries, "is not known to the API")
     return Decision("blocked", str(error))
-
-
-def _is_young(record: Record, now: float) -> bool:
-    return record.submitted_at is not None and abs(now - epoch(record.submitted_at)) <= YOUNG
 
 
 def _about_missing(record: Record, max_tries: int, what: str) -> Decision:
@@ -116,15 +113,11 @@ def _about_missing(record: Record, max_tries: int, what: str) -> Decision:
     if record.max_tries is not None and max_tries > record.max_tries:
         return Decision(
             "submit",
-            f"Project {record.project_id} ({_cost(record.credits_charged)}) {what} and the task was cleared: "
+            f"Project {record.project_id} ({cost_text(record.credits_charged)}) {what} and the task was cleared: "
             "submitting a new one",
             warn=True,
         )
     return Decision("unsure", f"its project {record.project_id} {what}")
-
-
-def _cost(credits: int | None) -> str:
-    return "an unknown number of credits" if credits is None else f"{credits} credits"
 
 
 def unsure_message(record: Record | Unreadable | None, why: str, *, resubmits: bool = False) -> str:

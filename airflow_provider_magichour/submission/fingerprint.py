@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from airflow_provider_magichour.api.tools import IMAGE_TO_VIDEO, Request
+
 # Query parameters that change at each signing. The first two kinds are S3's and Google's own; the short names of Azure,
 # CloudFront and others count only beside a signature, as they may mean anything elsewhere.
 SIGNATURE_PARAMETERS = frozenset(
@@ -19,22 +21,20 @@ SIGNATURE_PARAMETERS = frozenset(
 SIGNATURE_PREFIXES = ("x-amz-", "x-goog-", "x-oss-")
 
 
-def fingerprint(request: Mapping[str, Any], *, files: Mapping[str, str], conn_id: str, host: str) -> str:
+def fingerprint(request: Request, *, files: Mapping[str, str], conn_id: str, host: str) -> str:
     """Return what tells one request from another, stable over releases.
 
-    :param request: the body; its ``name`` does not count.
-    :param files: identity of the bytes behind an asset field, by field name; replaces what the body says there.
+    :param request: the ``name`` in its body does not count.
+    :param files: identity of the bytes behind a file field, by its path; replaces what the body says there.
     :param conn_id: the connection, as another account is another project.
     :param host: the API's base URL.
     """
-    body = {key: value for key, value in request.items() if key != "name"}
-    body["assets"] = {key: files.get(key, unsigned(value)) for key, value in request["assets"].items()}
-    canonical = json.dumps(
-        {"conn_id": conn_id, "host": host, "request": body},
-        sort_keys=True,
-        separators=(",", ":"),
-        ensure_ascii=True,
-    )
+    named = {path: files.get(path, unsigned(value)) for path, value in request.files.items()}
+    body = {key: value for key, value in request.with_files(named).body.items() if key != "name"}
+    told = {"conn_id": conn_id, "host": host, "request": body}
+    if request.tool is not IMAGE_TO_VIDEO:
+        told["tool"] = request.tool.name
+    canonical = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return "v1:" + hashlib.sha256(canonical.encode()).hexdigest()
 
 

@@ -142,13 +142,15 @@ class Journal:
     """Read and write the record of one task instance; it survives retries, crashes and clears.
 
     :param store: Airflow's accessor, or None where there is none: then nothing is remembered.
+    :param key: under which the store has it.
     """
 
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: Any, key: str = KEY) -> None:
         self._store = store
+        self._key = key
 
     def read(self) -> Record | Unreadable | None:
-        return None if self._store is None else read_record(self._store.get(KEY))
+        return None if self._store is None else read_record(self._store.get(self._key))
 
     def write(self, record: Record) -> None:
         """Write the record; raises what the store raises.
@@ -160,7 +162,7 @@ class Journal:
         # Compared by identity in 3.3, so it has to be this very object.
         from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
-        self._store.set(KEY, record.to_json(), retention=NEVER_EXPIRE)
+        self._store.set(self._key, record.to_json(), retention=NEVER_EXPIRE)
 
     def try_write(self, record: Record, otherwise: str) -> None:
         """Write the record where a failure must not stop what has been paid for.

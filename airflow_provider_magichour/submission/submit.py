@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from airflow_provider_magichour.api.schemas import CreatedProject, ImageToVideoRequest, Project
-from airflow_provider_magichour.api.signatures import without_signatures
+from airflow_provider_magichour.api.schemas import CreatedProject, Project, cost_text
+from airflow_provider_magichour.api.signatures import without_login, without_signatures
+from airflow_provider_magichour.api.tools import Request
 from airflow_provider_magichour.exceptions import (
     MagicHourApiError,
     MagicHourError,
@@ -58,7 +59,7 @@ class Submission:
     :param hook: way to the API.
     :param journal: where it is remembered.
     :param request: with the images as the user named them.
-    :param sources: files to upload, by asset field.
+    :param sources: files to upload, by the path of their field.
     :param max_tries: of this run of the task.
     :param on_unsure: ``fail`` or ``resubmit``.
     :param waits: whether the task waits for the project, so that it can go on while the API does not answer.
@@ -67,7 +68,7 @@ class Submission:
 
     hook: MagicHourHook
     journal: Journal
-    request: ImageToVideoRequest
+    request: Request
     sources: Mapping[str, Source]
     max_tries: int
     on_unsure: OnUnsure
@@ -82,9 +83,9 @@ class Submission:
         :raises MagicHourApiError: when nothing was submitted and another try may succeed.
         """
         record = self.journal.read()
-        self._identities = {name: _identity(name, source, record) for name, source in self.sources.items()}
+        self._identities = {path: _identity(path, source, record) for path, source in self.sources.items()}
         self._fingerprint = fingerprint(
-            self.request.body(),
+            self.request,
             files=self._identities,
             conn_id=self.hook.magichour_conn_id,
             host=self.hook.settings().base_url,
@@ -98,7 +99,8 @@ class Submission:
             return None
         try:
             # A task that waits looks again anyway.
-            return self.hook.get_project(project_id, patience=0 if self.waits else READ_PATIENCE)
+            patience = 0 if self.waits else READ_PATIENCE
+            return self.hook.get_project(project_id, self.request.tool.kind, patience=patience)
         except MagicHourApiError as error:
             return error
 
@@ -143,8 +145,7 @@ class Submission:
     def _submit(self, record: Record) -> Submitted:
         self.budget.check(self.hook, self.request)
         record = self._uploaded(record.without_submission())
-        assets = self.request.assets.model_copy(update={name: record.uploads[name].file_path for name in self.sources})
-        request = self.request.model_copy(update={"assets": assets})
+        request = self.request.with_files({path: record.uploads[key_of(path)].file_path for path in self.sources})
         record = record.model_copy(
             update={
                 "name": request.name,
@@ -161,15 +162,15 @@ class Submission:
                 "credits_charged": created.credits_charged,
             }
         )
-        log.info("Submitted Magic Hour project %s (%s credits)", created.id, created.credits_charged)
+        log.info("Submitted Magic Hour project %s (%s)", created.id, cost_text(created.credits_charged))
         self.journal.try_write(
             record,
-            f"Magic Hour project {created.id} was submitted and costs {created.credits_charged} credits, "
+            f"Magic Hour project {created.id} was submitted and costs {cost_text(created.credits_charged)}, "
             "but its id could not be recorded: a retry of this task would be unsure",
         )
         return Submitted(created.id, created.credits_charged)
 
-    def _create(self, request: ImageToVideoRequest, record: Record) -> tuple[CreatedProject, Record]:
+    def _create(self, request: Request, record: Record) -> tuple[CreatedProject, Record]:
         """Send the create; whatever ends it, the journal says what is known."""
         intended = record
 
@@ -184,7 +185,7 @@ class Submission:
                 ) from error
 
         try:
-            return self.hook.create_image_to_video(request, before_attempt=note_intent), intended
+            return self.hook.create(request, before_attempt=note_intent), intended
         except MagicHourUnsureSubmissionError as error:
             why = f"its answer was lost: {error}"
             if self.on_unsure == "resubmit":
@@ -199,9 +200,9 @@ class Submission:
 
     def _uploaded(self, record: Record) -> Record:
         """Upload what the API does not have yet, remembering each file for a retry."""
-        for name, source in self.sources.items():
-            identity = self._identities[name]
-            remembered = record.uploads.get(name)
+        for path, source in self.sources.items():
+            identity, key = self._identities[path], key_of(path)
+            remembered = record.uploads.get(key)
             if remembered and remembered.is_usable(identity, time.time()):
                 log.info("%s is uploaded already, as %s", source.path, remembered.file_path)
                 continue
@@ -214,14 +215,22 @@ class Submission:
                     f"Could not read {source.path} in full ({error}); was it changed meanwhile? Nothing was submitted."
                 ) from error
             upload = Upload(
-                source=str(source.path), file=identity, file_path=target.file_path, uploaded_at=timestamp(time.time())
+                source=without_login(str(source.path)),
+                file=identity,
+                file_path=target.file_path,
+                uploaded_at=timestamp(time.time()),
             )
-            record = record.model_copy(update={"uploads": {**record.uploads, name: upload}})
+            record = record.model_copy(update={"uploads": {**record.uploads, key: upload}})
             self.journal.try_write(record, f"{source.path} was uploaded, but a retry will upload it again")
         return record
 
 
-def _identity(name: str, source: Source, record: Record | Unreadable | None) -> str:
+def key_of(path: str) -> str:
+    """Return the name under which the upload of a file field is remembered: that of 0.1.0 where the field is old."""
+    return path.removeprefix("assets.")
+
+
+def _identity(path: str, source: Source, record: Record | Unreadable | None) -> str:
     """Tell the bytes of a file from others; one that is gone, or out of reach here, is what an earlier run uploaded.
 
     A retry may run on another machine, and a project that was paid for must be found there too.
@@ -229,8 +238,8 @@ def _identity(name: str, source: Source, record: Record | Unreadable | None) -> 
     try:
         return source.identity()
     except MagicHourStorageError as error:
-        uploaded = record.uploads.get(name) if isinstance(record, Record) else None
-        if uploaded is None or uploaded.source != str(source.path):
+        uploaded = record.uploads.get(key_of(path)) if isinstance(record, Record) else None
+        if uploaded is None or uploaded.source != without_login(str(source.path)):
             raise
         log.warning("%s. It was uploaded at %s, and is taken for unchanged", error, uploaded.uploaded_at)
         return uploaded.file
@@ -251,5 +260,5 @@ def note_returned(journal: Journal, project_id: str, *, try_number: int, max_tri
         )
 
 
-def _readable(request: ImageToVideoRequest) -> dict[str, object]:
-    return {name: without_signatures(value) for name, value in request.body().items()}
+def _readable(request: Request) -> dict[str, object]:
+    return {name: without_signatures(value) for name, value in request.body.items()}

@@ -7,21 +7,25 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from airflow_provider_magichour.api.schemas import Project
+from airflow_provider_magichour.api.schemas import Project, cost_text
+from airflow_provider_magichour.api.tools import Kind
 from airflow_provider_magichour.exceptions import (
+    MagicHourApiError,
     MagicHourError,
     MagicHourProjectFailedError,
     MagicHourProjectRejectedError,
 )
-from airflow_provider_magichour.waiting.watch import End, Step, Watch
+from airflow_provider_magichour.waiting.watch import End, Step
 
 
 class WaitEvent(BaseModel):
-    """What a trigger tells the worker: no URL, as Airflow logs and stores it."""
+    """How a wait ended, as a trigger tells the worker: no URL, as Airflow logs and stores it."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     project_id: str
+    # None from a triggerer of 0.1.0.
+    kind: Kind | None = None
     end: End
     status: str | None = None
     code: str | None = None
@@ -31,11 +35,12 @@ class WaitEvent(BaseModel):
     seconds: float = 0.0
 
 
-def event_of(step: Step, now: float) -> dict[str, Any]:
+def event_of(step: Step, now: float) -> WaitEvent:
     """Return the event of a wait that is over."""
     error, project = step.error, step.project
-    event = WaitEvent(
+    return WaitEvent(
         project_id=step.watch.project_id,
+        kind=step.watch.kind,
         end=step.end or "timeout",
         status=step.watch.status,
         code=error.code if error else project.failure_code if project else None,
@@ -44,7 +49,6 @@ def event_of(step: Step, now: float) -> dict[str, Any]:
         credits_charged=step.watch.credits_charged,
         seconds=round(now - step.watch.started_at, 1),
     )
-    return event.model_dump(mode="json")
 
 
 def read_event(event: Mapping[str, Any] | None) -> WaitEvent:
@@ -61,15 +65,31 @@ def read_event(event: Mapping[str, Any] | None) -> WaitEvent:
         ) from None
 
 
-def timeout_message(watch: WaitEvent | Watch, seconds: float) -> str:
+def timeout_message(ended: WaitEvent) -> str:
     """Say that a wait is over and its project is not."""
-    cost = "an unknown number of" if watch.credits_charged is None else watch.credits_charged
     return (
-        f"Magic Hour project {watch.project_id} was not finished after {seconds:.0f} s "
-        f"({f'last seen {watch.status}' if watch.status else 'never seen'}). "
-        f"The project goes on and costs {cost} credits; "
+        f"Magic Hour project {ended.project_id} was not finished after {ended.seconds:.0f} s "
+        f"({f'last seen {ended.status}' if ended.status else 'never seen'}). "
+        f"The project goes on and costs {cost_text(ended.credits_charged)}; "
         f"a retry or a clear of this task waits for it again."
     )
+
+
+def unreachable(ended: WaitEvent) -> MagicHourApiError:
+    """Return the error of a wait that the API has ended: it does not know the project, or refuses the key for good."""
+    return MagicHourApiError(ended.message or "", status_code=ended.status_code, code=ended.code)
+
+
+def still_finished(project: Project) -> Project:
+    """Return a project that a wait has seen finished.
+
+    :raises MagicHourApiError: when it is not so any more.
+    """
+    if not project.is_finished:
+        raise MagicHourApiError(
+            f"Magic Hour project {project.id} was finished and is {project.status} now; a retry waits for it again"
+        )
+    return project
 
 
 def project_failure(project: Project, *, resubmits: bool) -> MagicHourProjectFailedError:

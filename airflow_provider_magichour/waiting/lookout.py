@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from airflow_provider_magichour.api.client import AsyncMagicHourClient, MagicHourClient
 from airflow_provider_magichour.api.endpoints import get_project
-from airflow_provider_magichour.api.schemas import Kind, Project
+from airflow_provider_magichour.api.schemas import Project
 from airflow_provider_magichour.exceptions import MagicHourApiError
 from airflow_provider_magichour.hooks import MagicHourHook
 from airflow_provider_magichour.waiting.schedule import LOOK_INTERVAL
@@ -27,12 +27,10 @@ class Lookout:
     """Looks at a project from the worker, over one connection. The API's trouble never raises.
 
     :param hook: way to the API; after a refused key it resolves the Airflow connection anew.
-    :param kind: ``video``, ``image`` or ``audio``.
     """
 
-    def __init__(self, hook: MagicHourHook, kind: Kind) -> None:
+    def __init__(self, hook: MagicHourHook) -> None:
         self._hook = hook
-        self._kind = kind
         self._client: MagicHourClient | None = None
 
     def look(self, watch: Watch) -> Step:
@@ -45,7 +43,7 @@ class Lookout:
         except Exception as error:
             return _decided(watch, _unresolved(self._hook, error), "")
         try:
-            seen: Project | MagicHourApiError = client.send(get_project(watch.project_id, self._kind))
+            seen: Project | MagicHourApiError = client.send(get_project(watch.project_id, watch.kind))
         except MagicHourApiError as error:
             seen = error
             if error.status_code == 401:
@@ -85,12 +83,10 @@ class AsyncLookout:
     """Looks at a project from an event loop, whose others that wait on this connection share client and rate.
 
     :param hook: resolves the Airflow connection.
-    :param kind: ``video``, ``image`` or ``audio``.
     """
 
-    def __init__(self, hook: MagicHourHook, kind: Kind) -> None:
+    def __init__(self, hook: MagicHourHook) -> None:
         self._hook = hook
-        self._kind = kind
         self._shared = SharedClient.join(hook.magichour_conn_id)
         self._has_told_queue = False
         self._unfinished_at: float | None = None
@@ -113,7 +109,7 @@ class AsyncLookout:
         self._tell_queue(client)
         key = client.settings.key_digest
         try:
-            return await client.send(get_project(watch.project_id, self._kind)), key
+            return await client.send(get_project(watch.project_id, watch.kind)), key
         except MagicHourApiError as error:
             if error.status_code == 401:
                 self._shared.doubt()

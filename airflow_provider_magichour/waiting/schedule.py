@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from airflow_provider_magichour.api.schemas import Project
 
 EXPECTED_RENDER = 74.0
-"""Seconds: the vendor's median for image-to-video, 30 days to 2026-07-20 (processing times page)."""
+"""Seconds, where nothing says which tool makes it: the vendor's median for image-to-video, 30 days to 2026-07-20
+(processing times page)."""
 
 
 FIRST_LOOK = 0.3

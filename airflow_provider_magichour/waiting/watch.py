@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from airflow_provider_magichour.api.answers import YOUNG
+from airflow_provider_magichour.api.answers import is_unknown
 from airflow_provider_magichour.api.gate import LONGEST_PAUSE
 from airflow_provider_magichour.api.schemas import Project
+from airflow_provider_magichour.api.tools import Kind
 from airflow_provider_magichour.exceptions import MagicHourApiError
 from airflow_provider_magichour.waiting.schedule import (
     EXPECTED_RENDER,
@@ -37,6 +38,8 @@ class Watch:
     :param trouble: the trouble logged last, so that it is logged once.
     :param refused_since: when the API began to refuse looks, in seconds since the epoch.
     :param refused_key: digest of the key that it refuses.
+    :param kind: of the project.
+    :param expected_render: seconds that such a render usually takes.
     """
 
     project_id: str
@@ -48,14 +51,16 @@ class Watch:
     trouble: str | None = None
     refused_since: float | None = None
     refused_key: str | None = None
+    kind: Kind = "video"
+    expected_render: float = EXPECTED_RENDER
 
     def first_delay(self, now: float) -> float:
         """Return the seconds until the first look of a wait that begins, or goes on after a restart, at ``now``."""
         if self.interval is not None:
             return self._until_deadline(max(self.interval, LEAST_INTERVAL), now)
-        quiet = FIRST_LOOK * EXPECTED_RENDER - (now - self.started_at)
+        quiet = FIRST_LOOK * self.expected_render
         # A clock that was set back must not lengthen the silence.
-        return self._until_deadline(min(max(quiet, 0.0), FIRST_LOOK * EXPECTED_RENDER), now)
+        return self._until_deadline(min(max(quiet - (now - self.started_at), 0.0), quiet), now)
 
     def next_delay(self, now: float, at_least: float = 0.0, *, renders: Sequence[float] = ()) -> float:
         """Return the seconds until the next look; the last one falls on the deadline."""
@@ -128,7 +133,7 @@ def _after_project(watch: Watch, project: Project, now: float, renders: Sequence
 
 
 def _after_error(watch: Watch, error: MagicHourApiError, now: float, key: str) -> Step:
-    if error.status_code == 404 and error.from_api and now - watch.started_at > YOUNG:
+    if is_unknown(error, watch.started_at, now):
         return Step(watch, end="unreachable", error=error)
     since, refused_key = watch.refused_since, watch.refused_key
     if _is_refusal(error) and (since is None or refused_key != key):

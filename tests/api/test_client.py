@@ -22,7 +22,7 @@ from airflow_provider_magichour.exceptions import (
 )
 from tests.scenes.fake_server import FakeServer, answer
 
-CREATE = endpoints.create_image_to_video(image_to_video_request(image="saved-items/cat.png", end_seconds=5))
+CREATE = endpoints.create(image_to_video_request(image="saved-items/cat.png", end_seconds=5))
 ACCOUNT = endpoints.get_account()
 
 

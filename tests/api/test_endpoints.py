@@ -18,7 +18,7 @@ from airflow_provider_magichour.exceptions import (
     MagicHourUnsureSubmissionError,
 )
 
-CREATE = endpoints.create_image_to_video(image_to_video_request(image="https://x/a.png?sig=secret", end_seconds=5))
+CREATE = endpoints.create(image_to_video_request(image="https://x/a.png?sig=secret", end_seconds=5))
 READ = endpoints.get_project("clx7")
 SOURCE = "connection 'magichour_default'"
 

@@ -14,7 +14,7 @@ IMAGE = "api-assets/id/1234.png"
 
 
 def body(**arguments):
-    return image_to_video_request(**{"image": IMAGE, "end_seconds": 5} | arguments).body()
+    return image_to_video_request(**{"image": IMAGE, "end_seconds": 5} | arguments).body
 
 
 def refusal(**arguments):

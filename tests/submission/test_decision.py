@@ -9,6 +9,7 @@ import pytest
 
 from airflow_provider_magichour.api.schemas import Project
 from airflow_provider_magichour.api.signatures import without_signatures
+from airflow_provider_magichour.api.tools import IMAGE_TO_VIDEO, Request
 from airflow_provider_magichour.exceptions import MagicHourApiError
 from airflow_provider_magichour.submission.decision import decide, project_to_look_at, unsure_message
 from airflow_provider_magichour.submission.fingerprint import fingerprint, unsigned
@@ -324,7 +325,7 @@ def print_of(*, files=None, conn_id="magichour_default", host="https://api.magic
     request = {**REQUEST, **changes}
     if image is not None:
         request["assets"] = {**request["assets"], "image_file_path": image}
-    return fingerprint(request, files=files or {}, conn_id=conn_id, host=host)
+    return fingerprint(Request(IMAGE_TO_VIDEO, request), files=files or {}, conn_id=conn_id, host=host)
 
 
 def test_the_fingerprint_is_the_same_in_every_release():
@@ -337,7 +338,9 @@ def test_the_name_does_not_count():
 
 
 def test_the_order_of_keys_does_not_count():
-    request = {key: REQUEST[key] for key in reversed(REQUEST)}
+    reversed_request = {key: REQUEST[key] for key in reversed(REQUEST)}
+    assert list(reversed_request) != list(REQUEST)
+    request = Request(IMAGE_TO_VIDEO, reversed_request)
     assert fingerprint(request, files={}, conn_id="magichour_default", host="https://api.magichour.ai") == print_of()
 
 
@@ -421,16 +424,17 @@ def test_a_url_that_cannot_be_parsed_stays_as_it_is():
 
 
 def test_the_identity_of_a_file_counts_and_not_its_path():
-    same = {"files": {"image_file_path": "sha256:aa"}}
+    same = {"files": {"assets.image_file_path": "sha256:aa"}}
     assert print_of(image="/checkout-1/a.png", **same) == print_of(image="/checkout-2/a.png", **same)
-    assert print_of(**same) != print_of(files={"image_file_path": "sha256:bb"})
+    assert print_of(**same) != print_of(files={"assets.image_file_path": "sha256:bb"})
     assert print_of(**same) != print_of()
 
 
 def test_each_file_counts_for_its_own_field():
     assets = {"image_file_path": "a.png", "end_image_file_path": "b.png"}
-    one = print_of(assets=assets, files={"image_file_path": "sha256:aa", "end_image_file_path": "sha256:bb"})
-    swapped = print_of(assets=assets, files={"image_file_path": "sha256:bb", "end_image_file_path": "sha256:aa"})
+    first, last = "assets.image_file_path", "assets.end_image_file_path"
+    one = print_of(assets=assets, files={first: "sha256:aa", last: "sha256:bb"})
+    swapped = print_of(assets=assets, files={first: "sha256:bb", last: "sha256:aa"})
     assert one != swapped
 
 

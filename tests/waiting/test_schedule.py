@@ -99,7 +99,7 @@ def test_only_a_render_that_was_seen_unfinished_one_look_earlier_counts(sandbox:
     async def run() -> list[int]:
         counts = []
         for states in (["complete"], ["rendering", "complete"], ["rendering", 503, "complete"], ["rendering", "error"]):
-            lookout = AsyncLookout(MagicHourHook(), "video")
+            lookout = AsyncLookout(MagicHourHook())
             job = sandbox.add_job(script={"render_seconds": 3600})
             watch = Watch(job.id, 0.0, 1e12)
             for state in states:

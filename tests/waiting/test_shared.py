@@ -153,7 +153,7 @@ def test_a_connection_that_takes_for_ever_ends_the_wait_a_minute_after_its_deadl
     async def run() -> tuple[list[Step], float]:
         loop = asyncio.get_running_loop()
         began, watch = loop.time(), Watch("p1", time.time(), time.time())
-        steps = await asyncio.gather(*(AsyncLookout(Hanging("c"), "video").look(watch) for _ in range(10)))
+        steps = await asyncio.gather(*(AsyncLookout(Hanging("c")).look(watch) for _ in range(10)))
         return steps, loop.time() - began
 
     steps, took = run_simulated(run())
@@ -192,7 +192,7 @@ def test_many_look_over_no_more_connections_than_the_airflow_connection_allows(
     ids = [sandbox.add_job().id for _ in range(60)]
 
     async def run() -> list[Step]:
-        lookouts = [AsyncLookout(MagicHourHook(), "video") for _ in ids]
+        lookouts = [AsyncLookout(MagicHourHook()) for _ in ids]
         watches = [Watch(project_id, time.time(), time.time() + 60) for project_id in ids]
         steps = await asyncio.gather(*(lookout.look(watch) for lookout, watch in zip(lookouts, watches, strict=True)))
         for lookout in lookouts:
@@ -244,7 +244,7 @@ def test_looks_that_come_late_are_told_once_to_each_that_waits(
 def test_a_look_without_a_turn_ends_the_wait_a_minute_after_its_deadline():
     async def run() -> tuple[Step, float]:
         loop = asyncio.get_running_loop()
-        lookout, shared = AsyncLookout(MagicHourHook("c"), "video"), SharedClient.join("c")
+        lookout, shared = AsyncLookout(MagicHourHook("c")), SharedClient.join("c")
         client = await shared.current(Connections(ClientSettings("mhk_x", max_connections=1)).resolve)
         began = loop.time()
         async with client.gate:

@@ -14,7 +14,7 @@ from airflow_provider_magichour.exceptions import (
     MagicHourProjectRejectedError,
 )
 from airflow_provider_magichour.waiting.ending import event_of, project_failure, read_event, timeout_message
-from airflow_provider_magichour.waiting.watch import Watch, deadline, next_step
+from airflow_provider_magichour.waiting.watch import Step, Watch, deadline, next_step
 
 START = 1_000_000.0
 URL = "https://videos.example.com/output.mp4?sig=secret"
@@ -311,7 +311,7 @@ def end_of(*looks):
     ],
 )
 def test_an_event_tells_the_worker_how_the_wait_ended(step, now, expected):
-    sent = event_of(step, START + now)
+    sent = event_of(step, START + now).model_dump(mode="json")
     event = read_event(json.loads(json.dumps(sent)))
     assert event.project_id == "p1"
     assert {name: getattr(event, name) for name in expected} == expected
@@ -345,7 +345,8 @@ def test_an_event_that_is_none_of_ours_is_an_error_that_a_retry_can_heal(event):
     ("credits", "cost"), [pytest.param(240, "240 credits", id="known"), pytest.param(None, "unknown", id="unknown")]
 )
 def test_a_timeout_says_that_the_project_goes_on_and_what_it_costs(credits, cost):
-    text = timeout_message(Watch("p1", START, START, status="rendering", credits_charged=credits), 3600)
+    watch = Watch("p1", START, START, status="rendering", credits_charged=credits)
+    text = timeout_message(event_of(Step(watch, end="timeout"), START + 3600))
     assert all(part in text for part in ("p1", "3600 s", "rendering", "goes on", cost, "retry"))
 
 
