@@ -79,7 +79,7 @@ def _config() -> dict[str, Any]:
                     "default": "",
                 },
                 "webhook_tolerance": {
-                    "description": "Seconds that a delivery's timestamp may lie before or after the server's clock.",
+                    "description": "Seconds (up to 172800) that a delivery may be older or newer than our clock.",
                     "version_added": "0.1.0",
                     "type": "float",
                     "example": None,

@@ -11,12 +11,13 @@ import hmac
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from typing import Any
 
 from pydantic import AliasChoices, BaseModel, Field, ValidationError
 
-from airflow_provider_magichour.api.endpoints import PROJECT_ID
 from airflow_provider_magichour.api.schemas import Project
+from airflow_provider_magichour.api.texts import loads
 
 SIGNATURE_HEADER = "magic-hour-event-signature"
 
@@ -24,10 +25,31 @@ SIGNATURE_HEADER = "magic-hour-event-signature"
 TIMESTAMP_HEADER = "magic-hour-event-timestamp"
 
 
+HMAC = re.compile(r"[0-9a-f]{64}")
+
+
 UNIX_SECONDS = re.compile(r"[0-9]{1,12}")
 
 
-EPOCH = datetime.fromtimestamp(0, UTC)
+FINER_THAN_SECONDS = re.compile(r"[0-9]{13,19}")
+
+
+LENGTH = re.compile(r"[0-9]{1,12}")
+
+
+# A delivery is some 2 kB.
+MOST_BYTES = 256 * 1024
+
+
+# The vendor repeats a delivery for this long.
+REPEATED = timedelta(hours=24)
+
+
+DEFAULT_TOLERANCE = 300.0
+
+
+# Twice what a repeated delivery needs that keeps its first timestamp. Whoever has recorded one can send it for as long.
+MOST_TOLERANCE = 172_800.0
 
 
 class DeliveryRefusedError(Exception):
@@ -54,38 +76,66 @@ class Delivery(BaseModel):
         :raises DeliveryRefusedError: it is no project.
         """
         try:
-            project = Project.model_validate(self.payload)
+            return Project.model_validate(self.payload)
         except ValidationError as error:
             raise _unreadable(error) from None
-        if not PROJECT_ID.fullmatch(project.id):
-            raise DeliveryRefusedError(400, "signed, but its project id is none")
-        return project
+
+
+def check_headers(headers: Mapping[str, str], *, tolerance: float, now: float) -> None:
+    """Refuse what cannot be a genuine, recent delivery, before anything of its body is read.
+
+    :param headers: of the request, names in any case or in lower case.
+    :param tolerance: seconds that the timestamp may lie before or after ``now``.
+    :param now: Unix seconds.
+    :raises DeliveryRefusedError: naming the header.
+    """
+    timestamp, signature = headers.get(TIMESTAMP_HEADER, ""), headers.get(SIGNATURE_HEADER, "")
+    if not signature or not timestamp:
+        raise DeliveryRefusedError(401, f"it lacks {SIGNATURE_HEADER} or {TIMESTAMP_HEADER}")
+    if not HMAC.fullmatch(signature):
+        raise DeliveryRefusedError(401, "its signature is not 64 hexadecimal digits in lower case")
+    if FINER_THAN_SECONDS.fullmatch(timestamp):
+        raise DeliveryRefusedError(401, "its timestamp is in milliseconds or finer; Unix seconds are needed")
+    if not UNIX_SECONDS.fullmatch(timestamp):
+        raise DeliveryRefusedError(401, "its timestamp is no whole number of Unix seconds")
+    age = now - int(timestamp)
+    if not abs(age) <= tolerance:
+        raise DeliveryRefusedError(401, f"its timestamp is {age:.0f} s old; {tolerance:g} s are allowed")
+    length = headers.get("content-length", "0")
+    if not LENGTH.fullmatch(length):
+        raise DeliveryRefusedError(400, "its content-length is no number of bytes")
+    check_size(int(length))
+
+
+def check_size(size: int) -> None:
+    """Refuse a body of more bytes than any delivery has.
+
+    :raises DeliveryRefusedError: it is too large.
+    """
+    if size > MOST_BYTES:
+        raise DeliveryRefusedError(413, f"its body is larger than {MOST_BYTES // 1024} KiB")
 
 
 def genuine_delivery(headers: Mapping[str, str], body: bytes, *, secret: str, tolerance: float, now: float) -> Delivery:
     """Return what a genuine, recent delivery says.
 
-    :param headers: of the request, names in any case or in lower case.
+    :param headers: as for :func:`check_headers`, like ``tolerance`` and ``now``.
     :param body: as received: the signature covers its bytes.
     :param secret: of the webhook.
-    :param tolerance: seconds that the timestamp may lie before or after ``now``.
-    :param now: Unix seconds.
     :raises DeliveryRefusedError: for everything else.
     """
-    timestamp, signature = headers.get(TIMESTAMP_HEADER, ""), headers.get(SIGNATURE_HEADER, "")
-    if not signature or not UNIX_SECONDS.fullmatch(timestamp):
-        raise DeliveryRefusedError(401, f"it lacks {SIGNATURE_HEADER} or {TIMESTAMP_HEADER}")
-    expected = hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
-    if not hmac.compare_digest(expected.encode(), signature.encode()):
+    check_headers(headers, tolerance=tolerance, now=now)
+    # An environment variable may hold any bytes; Python's way of reading them is undone.
+    key = secret.encode("utf-8", "surrogateescape")
+    expected = hmac.new(key, headers[TIMESTAMP_HEADER].encode() + b"." + body, hashlib.sha256).hexdigest()
+    if not hmac.compare_digest(expected, headers[SIGNATURE_HEADER]):
         raise DeliveryRefusedError(401, "its signature does not match")
-    if abs(now - int(timestamp)) > tolerance:
-        raise DeliveryRefusedError(
-            401, f"its timestamp is {now - int(timestamp):.0f} s old; {tolerance:g} s are allowed"
-        )
     try:
-        return Delivery.model_validate_json(body)
+        return Delivery.model_validate(loads(body))
     except ValidationError as error:
         raise _unreadable(error) from None
+    except ValueError:
+        raise DeliveryRefusedError(400, "signed, but unreadable: body") from None
 
 
 def _unreadable(error: ValidationError) -> DeliveryRefusedError:
@@ -113,14 +163,39 @@ def event_extra(delivered: str, project: Project) -> dict[str, Any]:
     }
 
 
-def earliest_record(project: Project, tolerance: float) -> datetime:
+def earliest_record(project: Project, tolerance: float, now: datetime) -> datetime:
     """Return the earliest time at which an event of this project can have been recorded.
 
     No event is older than its project, and our clock is within the tolerance of the sender's, or every delivery
-    would be refused.
+    would be refused. Of a project that does not tell when it was made, an event can be as old as its first delivery.
     """
+    clocks = timedelta(seconds=tolerance)
     try:
         created = datetime.fromisoformat(project.created_at or "")
-        return (created if created.tzinfo else created.replace(tzinfo=UTC)) - timedelta(seconds=tolerance)
+        created = created if created.tzinfo else created.replace(tzinfo=UTC)
+        if created <= now + clocks:
+            return created.astimezone(UTC) - clocks
     except (ValueError, OverflowError):
-        return EPOCH
+        pass
+    return now - REPEATED - 2 * clocks
+
+
+def sender(host: str | None) -> str:
+    """Return the address of a client for the log: behind a proxy it is any text that the client chose.
+
+    :param host: as the server tells.
+    """
+    try:
+        # What follows the percent sign of an IPv6 address is any text too.
+        return str(ip_address((host or "").partition("%")[0]))
+    except ValueError:
+        return "an unknown address"
+
+
+def bounded_tolerance(configured: str) -> float | None:
+    """Return the tolerance that a setting asks for; None if it is no number of seconds, or beyond the bounds."""
+    try:
+        seconds = float(configured)
+    except ValueError:
+        return None
+    return seconds if 0 < seconds <= MOST_TOLERANCE else None

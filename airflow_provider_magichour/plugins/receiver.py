@@ -1,16 +1,15 @@
-"""What the API server does with a delivery of Magic Hour's webhook; only it imports this."""
+"""The HTTP side of Magic Hour's webhook: what is read of a request, and what it is answered. No Airflow."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from datetime import datetime
+from collections.abc import Callable
+from datetime import UTC, datetime
+from urllib.parse import quote
 
-from airflow.assets.manager import asset_manager
-from airflow.models.asset import AssetEvent, AssetModel
-from airflow.utils.session import create_session
-from sqlalchemy import select, update
+from sqlalchemy.exc import StatementError
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
@@ -19,91 +18,109 @@ from starlette.routing import Route
 from airflow_provider_magichour.api.schemas import Project
 from airflow_provider_magichour.plugins.deliveries import (
     DeliveryRefusedError,
+    check_headers,
+    check_size,
     earliest_record,
-    event_extra,
     genuine_delivery,
+    sender,
 )
 
 log = logging.getLogger(__name__)
 
-# Type of a delivery: URI of the asset that gets an event.
-ASSETS = {"video.completed": "magichour://videos/completed", "video.errored": "magichour://videos/errored"}
+# Types of deliveries that make events.
+FINISHED = frozenset({"video.completed", "video.errored"})
 
-# A delivery is some 2 kB.
-MOST_BYTES = 256 * 1024
+# Of all bodies that are being received: slow senders hold no more of this process's memory.
+MOST_HELD = 16 * 1024 * 1024
+
+# Magic Hour waits for an answer this long, and then delivers again.
+MOST_SECONDS = 10
+
+LONGEST_ID = 200
+"""Characters of a project's id in the log."""
+
+Record = Callable[[str, Project, datetime], str]
+"""Makes the event of a delivery's type and project, unless there is one since a time; says what was done."""
 
 
 class Receiver:
-    """Turns deliveries into events of assets, in this process one at a time: each takes one database connection.
+    """Takes deliveries, and has them recorded one at a time in this process: each takes one database connection.
 
     :param secret: of the webhook.
     :param tolerance: seconds that a delivery's timestamp may lie before or after our clock.
+    :param record: called in a thread; raises DeliveryRefusedError to have a delivery come again.
     """
 
-    def __init__(self, secret: str, tolerance: float) -> None:
+    def __init__(self, secret: str, tolerance: float, record: Record) -> None:
         self.application = Starlette(routes=[Route("/webhooks", self._answer, methods=["POST"])])
+        # Starlette would lead /webhooks/ on to whatever host the request names.
+        self.application.router.redirect_slashes = False
         self._secret = secret
         self._tolerance = tolerance
+        self._record = record
         self._one_at_a_time = asyncio.Lock()
+        self._held = 0
 
     async def _answer(self, request: Request) -> JSONResponse:
         try:
             message = await self._take(request)
         except DeliveryRefusedError as refusal:
-            sender = request.client.host if request.client else "an unknown address"
-            log.warning("Refused a Magic Hour webhook delivery from %s (%d): %s", sender, refusal.status, refusal)
+            host = sender(request.client.host if request.client else None)
+            log.warning("Refused a Magic Hour webhook delivery from %s (%d): %s", host, refusal.status, refusal)
             return JSONResponse({"message": str(refusal)}, refusal.status)
         return JSONResponse({"message": message})
 
     async def _take(self, request: Request) -> str:
-        body = await _body(request)
-        delivery = genuine_delivery(
-            request.headers, body, secret=self._secret, tolerance=self._tolerance, now=time.time()
-        )
-        if delivery.type not in ASSETS:
+        headers, now = request.headers, time.time()
+        check_headers(headers, tolerance=self._tolerance, now=now)
+        body = await self._body(request)
+        delivery = genuine_delivery(headers, body, secret=self._secret, tolerance=self._tolerance, now=now)
+        del body  # the wait for the database is none of its memory
+        if delivery.type not in FINISHED:
             return "ignored: only finished videos make events"
         video = delivery.video()
-        async with self._one_at_a_time:
-            message = await asyncio.to_thread(_record, delivery.type, video, earliest_record(video, self._tolerance))
-        log.info("Magic Hour webhook, %s of project %s: %s", delivery.type, video.id, message)
+        message = await self._recorded(
+            delivery.type, video, earliest_record(video, self._tolerance, datetime.fromtimestamp(now, UTC))
+        )
+        # An id is any text: percent-encoded it cannot add lines to the log.
+        log.info(
+            "Magic Hour webhook, %s of project %s: %s", delivery.type, quote(video.id[:LONGEST_ID], safe=""), message
+        )
         return message
 
+    async def _body(self, request: Request) -> bytes:
+        """Return the body, without ever holding much more than is allowed, of one request or of all."""
+        body = bytearray()
+        try:
+            async with asyncio.timeout(MOST_SECONDS):
+                async for chunk in request.stream():
+                    check_size(len(body) + len(chunk))
+                    if self._held + len(chunk) > MOST_HELD:
+                        raise DeliveryRefusedError(503, "too much is being received at the same time")
+                    body += chunk
+                    self._held += len(chunk)
+        except ClientDisconnect:
+            raise DeliveryRefusedError(400, "its body ended early") from None
+        except TimeoutError:
+            raise DeliveryRefusedError(408, f"its body took longer than {MOST_SECONDS} s") from None
+        finally:
+            self._held -= len(body)
+        return bytes(body)
 
-async def _body(request: Request) -> bytes:
-    """Return the body, without ever holding much more than is allowed."""
-    body = b""
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MOST_BYTES:
-                raise DeliveryRefusedError(413, f"its body is larger than {MOST_BYTES // 1024} KiB")
-    except ClientDisconnect:
-        raise DeliveryRefusedError(400, "its body ended early") from None
-    return body
-
-
-def _record(delivered: str, video: Project, since: datetime) -> str:
-    """Make the asset event of a delivery, unless the project has had one; return what was done.
-
-    Airflow's database decides which delivery is the first: there may be several API servers, and Airflow has no
-    unique key for events.
-
-    :param since: no event of this project can be older.
-    """
-    # An event of an asset that no DAG names any more would be seen by nobody.
-    uri = ASSETS[delivered]
-    wanted = AssetModel.uri == uri, AssetModel.active.has()
-    with create_session() as session:
-        # This changes nothing, but until the transaction ends all others wait here: for the row in PostgreSQL and
-        # MySQL, for the database in SQLite, which knows no SELECT ... FOR UPDATE.
-        lock = update(AssetModel).where(*wanted).values(updated_at=AssetModel.updated_at)
-        session.execute(lock, execution_options={"synchronize_session": False})
-        asset = session.scalar(select(AssetModel).where(*wanted))
-        if asset is None:
-            return f"ignored, as no DAG uses the asset {uri}"
-        # Compared here and not in SQL: the type of this JSON column differs between Airflow's versions.
-        recorded = select(AssetEvent.extra).where(AssetEvent.asset_id == asset.id, AssetEvent.timestamp >= since)
-        if any((extra or {}).get("project_id") == video.id for extra in session.scalars(recorded)):
-            return "known already"
-        asset_manager.register_asset_change(asset=asset, extra=event_extra(delivered, video), session=session)
-        return f"made an event of the asset {uri}"
+    async def _recorded(self, delivered: str, video: Project, since: datetime) -> str:
+        try:
+            async with asyncio.timeout(MOST_SECONDS):
+                await self._one_at_a_time.acquire()
+        except TimeoutError:
+            raise DeliveryRefusedError(503, f"others before it keep the database busy for {MOST_SECONDS} s") from None
+        try:
+            return await asyncio.to_thread(self._record, delivered, video, since)
+        except DeliveryRefusedError:
+            raise
+        except Exception as error:
+            if isinstance(error, StatementError):
+                error.hide_parameters = True  # they are what was to be written
+            log.exception("The event of a Magic Hour webhook delivery was not made")
+            raise DeliveryRefusedError(503, f"its event was not made: {type(error).__name__}") from None
+        finally:
+            self._one_at_a_time.release()

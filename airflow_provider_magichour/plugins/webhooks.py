@@ -6,6 +6,9 @@ Every Airflow process loads this plugin, also where no webhook is used: what ser
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
+import time
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +17,50 @@ from airflow_provider_magichour.compat import AirflowPlugin
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+log = logging.getLogger(__name__)
+
+ASK_AGAIN = 60.0
+"""Seconds until settings that could not be read are read again: anybody can ask, and they may come from a command."""
+
 
 async def webhooks(scope: Scope, receive: Receive, send: Send) -> None:
     """Serve ``POST /webhooks``; with no ``[magichour] webhook_secret``, answer 404 to everything."""
     # In a thread: the secret may come from a command or a secrets back end, which take their time.
-    application = await asyncio.to_thread(_application)
+    application = await asyncio.to_thread(_serving().application)
     await application(scope, receive, send)
 
 
 @cache
-def _application() -> ASGIApp:
-    """Read the settings, once in each API server process, and build what serves."""
+def _serving() -> _Serving:
+    return _Serving()
+
+
+class _Serving:
+    """What serves in this process: built once, of settings that could be read."""
+
+    def __init__(self) -> None:
+        self._one_builds = threading.Lock()
+        self._built: ASGIApp | None = None
+        self._until = 0.0
+
+    def application(self) -> ASGIApp:
+        with self._one_builds:
+            if self._built is None or time.monotonic() > self._until:
+                try:
+                    self._built, self._until = _from_settings(), float("inf")
+                except Exception as error:
+                    # Its text may hold what a command printed.
+                    log.error(
+                        "Magic Hour webhooks: [magichour] webhook_secret cannot be read (%s). Deliveries are answered "
+                        "with 503, and come again; it is read anew every %.0f s.",
+                        type(error).__name__,
+                        ASK_AGAIN,
+                    )
+                    self._built, self._until = _unavailable(), time.monotonic() + ASK_AGAIN
+            return self._built
+
+
+def _from_settings() -> ASGIApp:
     from airflow.configuration import conf
     from starlette.applications import Starlette
 
@@ -32,9 +68,28 @@ def _application() -> ASGIApp:
     secret = conf.get("magichour", "webhook_secret", fallback="").strip()
     if not secret:
         return Starlette()
+    from airflow_provider_magichour.plugins.deliveries import DEFAULT_TOLERANCE, MOST_TOLERANCE, bounded_tolerance
+    from airflow_provider_magichour.plugins.events import Events
     from airflow_provider_magichour.plugins.receiver import Receiver
 
-    return Receiver(secret, conf.getfloat("magichour", "webhook_tolerance", fallback=300.0)).application
+    configured = conf.get("magichour", "webhook_tolerance", fallback=str(DEFAULT_TOLERANCE))
+    tolerance = bounded_tolerance(configured)
+    if tolerance is None:
+        log.warning(
+            "[magichour] webhook_tolerance = %r: a number of seconds above 0 and up to %.0f is needed. Until that is "
+            "mended and the API server restarted, %.0f s are allowed.",
+            configured,
+            MOST_TOLERANCE,
+            DEFAULT_TOLERANCE,
+        )
+        tolerance = DEFAULT_TOLERANCE
+    return Receiver(secret, tolerance, Events().record).application
+
+
+def _unavailable() -> ASGIApp:
+    from starlette.responses import JSONResponse
+
+    return JSONResponse({"message": "the receiver's settings cannot be read"}, 503)
 
 
 class MagicHourWebhooksPlugin(AirflowPlugin):

@@ -12,12 +12,15 @@ import pytest
 
 from airflow_provider_magichour.api.schemas import Project
 from airflow_provider_magichour.plugins.deliveries import (
-    EPOCH,
+    MOST_BYTES,
     Delivery,
     DeliveryRefusedError,
+    bounded_tolerance,
+    check_headers,
     earliest_record,
     event_extra,
     genuine_delivery,
+    sender,
 )
 from tests.scenes.webhooks import SECRET, body, signed
 
@@ -93,11 +96,45 @@ def test_what_is_not_signed_is_refused(headers):
     assert refusal(body(), headers).status == 401
 
 
-@pytest.mark.parametrize("timestamp", ["", "soon", f"{NOW}", f"+{NOW:.0f}", f" {NOW:.0f}", "9" * 5000, "nan"])
-def test_what_is_signed_with_a_timestamp_that_is_none_is_refused(timestamp):
+NONE = "its timestamp is no whole number of Unix seconds"
+FINER = "its timestamp is in milliseconds or finer; Unix seconds are needed"
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "told"),
+    [
+        ("", "it lacks magic-hour-event-signature or magic-hour-event-timestamp"),
+        ("soon", NONE),
+        (f"{NOW}", NONE),
+        (f"+{NOW:.0f}", NONE),
+        (f" {NOW:.0f}", NONE),
+        ("9" * 5000, NONE),
+        ("٣" * 10, NONE),
+        ("nan", NONE),
+        (f"{NOW * 1e3:.0f}", FINER),
+        (f"{NOW * 1e6:.0f}", FINER),
+        (f"{NOW * 1e9:.0f}", FINER),
+    ],
+)
+def test_what_is_signed_with_a_timestamp_that_is_none_is_refused_with_a_word_of_its_own(timestamp, told):
     signature = hmac.new(SECRET.encode(), timestamp.encode() + b"." + body(), hashlib.sha256).hexdigest()
     headers = {"magic-hour-event-signature": signature, "magic-hour-event-timestamp": timestamp}
-    assert "it lacks" in str(refusal(body(), headers))
+    assert str(refusal(body(), headers)) == told
+
+
+@pytest.mark.parametrize(
+    ("length", "status"), [("x", 400), ("", 400), ("-1", 400), ("9" * 5000, 400), (str(MOST_BYTES + 1), 413)]
+)
+def test_a_length_is_judged_without_the_body(length, status):
+    with pytest.raises(DeliveryRefusedError) as refused:
+        check_headers(signed(b"", at=NOW) | {"content-length": length}, tolerance=300, now=NOW)
+    assert refused.value.status == status
+
+
+def test_a_secret_of_any_bytes_signs():
+    secret = b"whsec_\xff".decode(errors="surrogateescape")  # as Python reads an environment variable
+    signature = hmac.new(b"whsec_\xff", f"{NOW:.0f}.".encode() + body(), hashlib.sha256).hexdigest()
+    assert read(body(), instead("magic-hour-event-signature", signature), secret=secret).video().id == "clip1"
 
 
 def payload(**fields: Any) -> bytes:
@@ -119,7 +156,6 @@ def payload(**fields: Any) -> bytes:
         (payload(id="p1"), "status"),
         (payload(status="complete"), "id"),
         (payload(id="", status="complete"), "id"),
-        (payload(id="../account", status="complete"), "project id"),
         (payload(id=7, status="complete"), "id"),
     ],
 )
@@ -127,7 +163,35 @@ def test_what_is_signed_and_unreadable_is_refused(content, told):
     refused = refusal(content)
     assert refused.status == 400
     assert told in str(refused)
-    assert "account" not in str(refused)
+
+
+@pytest.mark.parametrize("project_id", ["../account", "a b", "clip/1:2=3", "ü", "x" * 5000, "two\nlines"])
+def test_an_id_is_any_text(project_id):
+    assert event_extra("video.completed", read(payload(id=project_id, status="complete")).video())["project_id"] == (
+        project_id
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "read_as"),
+    [
+        pytest.param(rb"half \ud83d of it", "half \ufffd of it", id="half an emoji"),
+        pytest.param(rb"\ud83d\ude00", "\N{GRINNING FACE}", id="a whole one"),
+        pytest.param(b"a\tb\x01\n", "a\tb\x01\n", id="control characters"),
+        pytest.param(b"\x00\\u0000", "\ufffd\ufffd", id="what PostgreSQL cannot hold"),
+        pytest.param(b"caf\xe9", "caf\ufffd", id="a bad byte"),
+    ],
+)
+def test_a_name_that_is_no_proper_text_spoils_nothing_else(name, read_as):
+    extra = event_extra("video.completed", read(body().replace(b"A cat", name)).video())
+    assert (extra["project_id"], extra["credits_charged"], extra["name"]) == ("clip1", 240, read_as)
+    json.dumps(extra, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("number", [b"9" * 5000, b"1e999", b"-Infinity", b"NaN", b"9" * 41])
+def test_a_number_beyond_reason_spoils_nothing_else(number):
+    content = body().replace(b'"credits_charged": 240', b'"credits_charged": ' + number)
+    assert event_extra("video.completed", read(content).video())["credits_charged"] is None
 
 
 def test_an_event_tells_what_a_dag_needs_and_no_url():
@@ -163,17 +227,52 @@ def test_numbers_that_json_does_not_know_are_not_passed_on():
     assert event_extra("video.completed", read(content).video())["fps"] is None
 
 
+MORNING = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
+A_DAY_EARLIER = MORNING - timedelta(hours=24, minutes=10)
+
+
 @pytest.mark.parametrize(
     ("created_at", "since"),
     [
         ("2026-11-20T08:00:00.000Z", datetime(2026, 11, 20, 7, 55, tzinfo=UTC)),
         ("2026-11-20T08:00:00", datetime(2026, 11, 20, 7, 55, tzinfo=UTC)),
         ("2026-11-20T09:00:00+01:00", datetime(2026, 11, 20, 7, 55, tzinfo=UTC)),
-        ("0001-01-01T00:00:00Z", EPOCH),
-        ("yesterday", EPOCH),
-        (None, EPOCH),
+        ("2026-11-21T08:05:00Z", datetime(2026, 11, 21, 8, 0, tzinfo=UTC)),
+        pytest.param("2026-11-21T08:05:01Z", A_DAY_EARLIER, id="not made yet"),
+        ("9999-12-31T23:59:59-23:00", A_DAY_EARLIER),
+        ("0001-01-01T00:00:00Z", A_DAY_EARLIER),
+        ("yesterday", A_DAY_EARLIER),
+        (None, A_DAY_EARLIER),
     ],
 )
 def test_earlier_records_are_looked_for_from_the_projects_creation(created_at, since):
     project = Project(id="p1", status="complete", created_at=created_at)
-    assert earliest_record(project, timedelta(minutes=5).total_seconds()) == since
+    assert earliest_record(project, timedelta(minutes=5).total_seconds(), MORNING) == since
+
+
+@pytest.mark.parametrize(
+    ("host", "logged"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("2001:db8::7", "2001:db8::7"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("fe80::1%\nERROR forged", "fe80::1"),
+        ("203.0.113.7\nERROR forged", "an unknown address"),
+        ("203.0.113.7, 10.0.0.1", "an unknown address"),
+        ("testclient", "an unknown address"),
+        ("", "an unknown address"),
+        (None, "an unknown address"),
+    ],
+)
+def test_the_log_names_an_address_or_none(host, logged):
+    assert sender(host) == logged
+
+
+@pytest.mark.parametrize("configured", ["nan", "inf", "-inf", "-1", "0", "1e300", "172801", "", "soon", "5 min"])
+def test_a_tolerance_without_bounds_is_none(configured):
+    assert bounded_tolerance(configured) is None
+
+
+@pytest.mark.parametrize("configured", ["300", " 0.5", "86400", "172800.0"])
+def test_a_tolerance_up_to_two_days_is_taken(configured):
+    assert bounded_tolerance(configured) == float(configured)
