@@ -24,21 +24,21 @@ class Pace:
     """When the next request of a connection may leave: evenly spaced, so there are no bursts, also at the start.
 
     :param rate: requests per second.
-    :param next_at: when the next one may leave, on any clock that never goes back.
+    :param last_at: when the last one left, on any clock that never goes back.
     :param paused_until: before this none may leave: the API said that there were too many.
     """
 
     rate: float
-    next_at: float = -math.inf
+    last_at: float = -math.inf
     paused_until: float = -math.inf
 
     def delay(self, now: float) -> float:
         """Return the seconds until the next request may leave; 0 when it may."""
-        return max(0.0, self.next_at - now, self.paused_until - now)
+        return max(0.0, self.last_at + MARGIN / self.rate - now, self.paused_until - now)
 
     def taken(self, now: float) -> Pace:
         """Return the pace after a request left."""
-        return replace(self, next_at=now + MARGIN / self.rate)
+        return replace(self, last_at=now)
 
     def paused(self, now: float, retry_after: float | None) -> Pace:
         """Return the pace after a 429; one pause never shortens another.
@@ -65,13 +65,16 @@ class Gate:
         self._under_way = 0
         self._place_freed = asyncio.Event()
         self._turn = asyncio.Lock()
+        self._nap: asyncio.Future[None] | None = None
         self._queue = 0
 
     def allow(self, requests_per_second: float, places: int) -> None:
-        """Let other numbers hold from now on; what is under way, and a pause, goes on."""
+        """Let other numbers hold from now on, also for those that wait; what is under way, and a pause, goes on."""
         self._pace = replace(self._pace, rate=requests_per_second)
         self._places = places
         self._place_freed.set()
+        if self._nap is not None:
+            self._nap.cancel()
 
     @property
     def seconds_behind(self) -> float:
@@ -86,12 +89,20 @@ class Gate:
                 while self._under_way >= self._places:
                     self._place_freed.clear()
                     await self._place_freed.wait()
-                while delay := self._pace.delay(loop.time()):  # noqa: ASYNC110 -- a 429 may come meanwhile
-                    await asyncio.sleep(delay)
+                while delay := self._pace.delay(loop.time()):  # a 429 may come meanwhile
+                    await self._sleep(delay)
                 self._pace = self._pace.taken(loop.time())
                 self._under_way += 1
         finally:
             self._queue -= 1
+
+    async def _sleep(self, seconds: float) -> None:
+        """Sleep, until another rate holds at most."""
+        self._nap = nap = asyncio.ensure_future(asyncio.sleep(seconds))
+        try:
+            await asyncio.wait({nap})
+        finally:
+            nap.cancel()
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None

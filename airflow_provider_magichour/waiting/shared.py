@@ -16,7 +16,7 @@ RESOLVED_FOR = 60.0
 
 
 RENEWAL = 10.0
-"""Seconds that this may take while all others wait; then they go on with what is known."""
+"""Seconds that this may take while all others wait; then they go on with what is known, or look again later."""
 
 
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedClient]] = WeakKeyDictionary()
@@ -30,6 +30,7 @@ class SharedClient:
         self._client: AsyncMagicHourClient | None = None
         self._good_until = 0.0
         self._resolving = asyncio.Lock()
+        self._failure: Exception | None = None
         self.renders = RenderTimes()
 
     @classmethod
@@ -54,11 +55,16 @@ class SharedClient:
     async def current(self, resolve: Callable[[], Awaitable[ClientSettings]]) -> AsyncMagicHourClient:
         """Return the client, with settings not older than a minute.
 
-        :param resolve: asks Airflow for the connection; what it raises is raised where there are no settings yet.
+        :param resolve: asks Airflow for the connection; what it raises is raised where there are no settings yet, to
+            all that have waited for it.
+        :raises TimeoutError: it took too long, and there are no settings yet.
         """
         now = asyncio.get_running_loop().time()
         if self._client is None or now >= self._good_until:
+            before = self._failure
             async with self._resolving:
+                if self._client is None and self._failure is not None and self._failure is not before:
+                    raise self._failure.with_traceback(None)
                 if self._client is None or now >= self._good_until:
                     self._client = await self._renewed(self._client, resolve)
                     self._good_until = now + RESOLVED_FOR
@@ -68,7 +74,13 @@ class SharedClient:
         self, client: AsyncMagicHourClient | None, resolve: Callable[[], Awaitable[ClientSettings]]
     ) -> AsyncMagicHourClient:
         if client is None:
-            return AsyncMagicHourClient(await resolve())
+            try:
+                async with asyncio.timeout(RENEWAL):
+                    return AsyncMagicHourClient(await resolve())
+            except Exception as error:
+                hung = isinstance(error, TimeoutError) and not str(error)
+                self._failure = TimeoutError(f"no answer within {RENEWAL:g} s") if hung else error
+                raise self._failure from None
         # What could be resolved a minute ago may be on its way back; the API says when it is no longer good.
         with contextlib.suppress(Exception):
             async with asyncio.timeout(RENEWAL):

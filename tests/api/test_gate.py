@@ -92,6 +92,21 @@ def test_other_numbers_hold_from_the_next_request_on():
     assert most == 12
 
 
+@pytest.mark.parametrize(("before", "after"), [(0.1, 20), (20, 0.1)], ids=["raised", "lowered"])
+def test_another_rate_holds_at_once_for_those_that_wait_for_their_turn(before: float, after: float):
+    async def run() -> list[float]:
+        gate, departures = Gate(before, 8), []
+        tasks = [asyncio.create_task(looks(gate, departures, times=1, latency=0.1)) for _ in range(5)]
+        await asyncio.sleep(MARGIN / before / 2)
+        gate.allow(after, 8)
+        allowed_at = asyncio.get_running_loop().time()
+        await asyncio.gather(*tasks)
+        return [moment - allowed_at for moment in departures[1:]]
+
+    first = max(0.0, MARGIN / after - MARGIN / before / 2)
+    assert run_simulated(run()) == pytest.approx([first + turn * MARGIN / after for turn in range(4)], abs=0.01)
+
+
 def test_an_api_that_answers_again_after_a_stall_meets_no_burst():
     async def run() -> list[float]:
         gate, departures = Gate(20, 8), []

@@ -144,20 +144,67 @@ def test_a_back_end_that_hangs_holds_those_that_wait_for_seconds_alone():
     assert (settings, took) == (FIRST, pytest.approx(RENEWAL, abs=0.1))
 
 
-def test_a_connection_that_takes_for_ever_ends_the_wait_a_minute_after_its_deadline():
-    class Hanging(MagicHourHook):
-        async def async_settings(self) -> ClientSettings:
-            await asyncio.sleep(1e6)
-            return FIRST
+class Hanging(MagicHourHook):
+    """Of a back end that answers from one moment on."""
+
+    answers_at = 1e9
+    asked = 0
+
+    async def async_settings(self) -> ClientSettings:
+        type(self).asked += 1
+        await asyncio.sleep(max(0.0, self.answers_at - asyncio.get_running_loop().time()))
+        return FIRST
+
+
+@pytest.mark.parametrize(("seconds_left", "end"), [(0, "timeout"), (3600, None)])
+def test_a_first_connection_that_takes_for_ever_is_one_failed_look_of_all_that_wait_for_it(seconds_left, end):
+    class Never(Hanging):
+        pass
 
     async def run() -> tuple[list[Step], float]:
         loop = asyncio.get_running_loop()
-        began, watch = loop.time(), Watch("p1", time.time(), time.time())
-        steps = await asyncio.gather(*(AsyncLookout(Hanging("c")).look(watch) for _ in range(10)))
+        began, watch = loop.time(), Watch("p1", time.time(), time.time() + seconds_left)
+        steps = await asyncio.gather(*(AsyncLookout(Never("c")).look(watch) for _ in range(100)))
         return steps, loop.time() - began
 
     steps, took = run_simulated(run())
-    assert ({step.end for step in steps}, took) == ({"timeout"}, pytest.approx(LAST_LOOK, abs=1))
+    assert ({step.end for step in steps}, took) == ({end}, pytest.approx(RENEWAL, abs=0.1))
+    assert Never.asked == 1
+    assert {step.note for step in steps} == {steps[0].note}
+    assert f"no answer within {RENEWAL:g} s" in (steps[0].note or "")
+
+
+def test_a_first_connection_that_hung_is_asked_for_again_by_the_next_look_alone():
+    class Later(Hanging):
+        pass
+
+    async def run() -> None:
+        Later.answers_at = asyncio.get_running_loop().time() + RENEWAL + 1
+        shared, hook = SharedClient.join("c"), Later("c")
+        with pytest.raises(TimeoutError, match="no answer"):
+            await shared.current(hook.async_settings)
+        await asyncio.sleep(5)
+        clients = await asyncio.gather(*(shared.current(hook.async_settings) for _ in range(50)))
+        assert {client.settings for client in clients} == {FIRST}
+        assert Later.asked == 2
+
+    run_simulated(run())
+
+
+def test_who_is_cancelled_while_it_asks_for_the_first_connection_leaves_that_to_the_next():
+    class Never(Hanging):
+        pass
+
+    async def run() -> None:
+        shared = SharedClient.join("c")
+        first = asyncio.create_task(shared.current(Never("c").async_settings))
+        await asyncio.sleep(1)
+        second = asyncio.create_task(shared.current(Connections(FIRST).resolve))
+        await asyncio.sleep(1)
+        first.cancel()
+        assert (await second).settings is FIRST
+
+    run_simulated(run())
 
 
 def test_a_connection_that_could_never_be_had_is_asked_for_at_each_look():
