@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_provider_magichour.api.extras import Extra
+    from airflow_provider_magichour.extras import Extra
 
 __version__ = "0.2.0"
 
 
 def get_provider_info() -> dict[str, Any]:
     """Return the metadata that Airflow reads through the ``apache_airflow_provider`` entry point."""
-    from airflow_provider_magichour.api.extras import CONNECTION_EXTRAS
+    from airflow_provider_magichour.extras import CONNECTION_EXTRAS
 
     package = "airflow_provider_magichour"
     name = "Magic Hour"

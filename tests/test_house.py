@@ -23,6 +23,7 @@ FLOORS = (
     {"exceptions"},
     {"compat"},
     {"__init__"},
+    {"extras"},
 )
 # On floors of their own, and yet neither knows the other.
 STRANGERS = {"submission", "waiting"}

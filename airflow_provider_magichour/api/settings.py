@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from airflow_provider_magichour.api.extras import CONNECTION_EXTRAS
 from airflow_provider_magichour.api.numbers import number_of
 from airflow_provider_magichour.api.signatures import shown
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
+from airflow_provider_magichour.extras import CONNECTION_EXTRAS
 
 KEY_PAGE = "https://magichour.ai/developer?tab=api-keys"
 DEFAULT_BASE_URL = "https://api.magichour.ai"
