@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_magichour.api.numbers import number_of
 from airflow_provider_magichour.api.signatures import secrets_in, shown, without_signatures
-from airflow_provider_magichour.compat import AirflowException, AirflowSensorTimeout, BaseOperator
+from airflow_provider_magichour.compat import AirflowException, BaseOperator
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 
 if TYPE_CHECKING:
@@ -54,9 +54,12 @@ class WaitingTask(BaseOperator):
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except AirflowException as error:
-            ended = error.__cause__ if isinstance(error, AirflowSensorTimeout) else error
-            # Airflow 3.0 has this class in airflow.exceptions, 3.3 in airflow.sdk.exceptions, and compat.sdk lacks it.
-            if type(ended).__name__ != "TaskDeferralTimeout":
+            # Of a sensor's Airflow makes a timeout of its own, and of that a skip where soft_fail is set. Airflow 3.0
+            # has this class in airflow.exceptions, 3.3 in airflow.sdk.exceptions, and compat.sdk lacks it.
+            ended: BaseException | None = error
+            while ended is not None and type(ended).__name__ != "TaskDeferralTimeout":
+                ended = ended.__cause__
+            if ended is None:
                 raise
             project = getattr(self, "project_id", None) or "(see this task's XCom project_id)"
             raise self.timed_out(
