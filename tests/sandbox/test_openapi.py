@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ pytest.importorskip("av", reason="the extra [sandbox] is not installed")
 pytest.importorskip("numpy", reason="the extra [sandbox] is not installed")
 
 # After the skips above: there is nothing to import without the extra.
+from airflow_provider_magichour.api.capabilities import CAPABILITIES  # noqa: E402
 from airflow_provider_magichour.api.requests import image_to_video_request  # noqa: E402
 from airflow_provider_magichour.hooks import MagicHourHook  # noqa: E402
 from airflow_provider_magichour.sandbox import JobScript, Sandbox  # noqa: E402
@@ -40,6 +42,11 @@ FIELDS_NOT_IN_THE_SPEC = {
 ERROR_FIELDS_NOT_IN_THE_SPEC = {"code"}
 MODELS_NOT_IN_THE_SPEC = {"gemini-omni-1.1", "ltx-2.5", "seedance-2.0-fast", "wan-3.0"}
 RESOLUTIONS_NOT_IN_THE_SPEC = {"360p"}
+CAPABILITIES_NOT_IN_THE_SPEC = {
+    "minimax-h3": {"seconds", "end_image"},
+    "seedance-2.0": {"resolutions", "end_image"},
+    "seedance-2.5": {"resolutions", "end_image"},
+}
 NEUTRAL = {"image_file_path": "https://example.com/picture.jpg"}
 ITEMS = [{"type": "image", "extension": "png"}, {"type": "video", "extension": "mp4"}]
 
@@ -277,3 +284,50 @@ def test_requests_of_the_client_are_requests_of_the_spec(
     paths = {template.replace("{id}", project.id): methods for template, methods in spec["paths"].items()}
     for request in sandbox.requests.to("get") + sandbox.requests.to("delete"):
         assert request.method.lower() in paths[request.path]
+
+
+AUDIO = {
+    "Not supported": "no",
+    "Toggle-able: audio adds extra credits when enabled": "extra",
+    "Toggle-able: no additional credits for audio": "free",
+}
+
+
+def documented(spec: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what the specification says of each AI model, by the fields of a row of the table."""
+    fields = body_schema(spec, "/v1/image-to-video")["properties"]
+
+    def lines(field: Mapping[str, Any]) -> list[tuple[str, str]]:
+        return re.findall(r"^\* \*\*`(.+?)`\*\*: (.+)$", field["description"], re.MULTILINE)
+
+    models: dict[str, dict[str, Any]] = {name: {} for name, _ in lines(fields["end_seconds"])}
+    for name, text in lines(fields["end_seconds"]):
+        models[name]["seconds"] = tuple(int(number) for number in text.split(","))
+    for name, text in lines(fields["resolution"]):
+        models[name]["resolutions"] = tuple(re.findall(r"\d+[pk]\b", text))
+    for name, text in lines(fields["audio"]):
+        models[name]["audio"] = AUDIO[text]
+    for name, text in lines(fields["assets"]["properties"]["end_image_file_path"]):
+        limit = re.search(r"(\d+) seconds or less", text)
+        models[name]["end_image"] = tuple(re.findall(r"\d+[pk]\b", text))
+        models[name]["end_image_seconds"] = int(limit[1]) if limit else None
+    return models
+
+
+def test_the_table_of_models_says_what_the_spec_says(spec: dict[str, Any]) -> None:
+    """A row may know more, as listed above, and never less: what is documented must pass."""
+    models = documented(spec)
+    names = {"seconds", "resolutions", "audio", "end_image", "end_image_seconds"}
+    assert len(models) >= 12
+    for model, said in models.items():
+        assert set(said) == names
+        differing = {name for name in names if getattr(CAPABILITIES[model], name) != said[name]}
+        assert (model, differing) == (model, CAPABILITIES_NOT_IN_THE_SPEC.get(model, set()))
+        for name in differing:
+            assert set(said[name]) <= set(getattr(CAPABILITIES[model], name))
+
+
+def test_the_table_knows_every_model_of_the_spec_and_names_those_it_documents_no_more(spec: dict[str, Any]) -> None:
+    taken = set(body_schema(spec, "/v1/image-to-video")["properties"]["model"]["enum"]) - {"default"}
+    assert taken <= set(CAPABILITIES)
+    assert {name for name in taken if CAPABILITIES[name].legacy} >= taken - set(documented(spec))
