@@ -7,17 +7,23 @@ import hmac
 import math
 import secrets
 import time
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 
 from airflow_provider_magichour.sandbox.answers import StoreRefused
+from airflow_provider_magichour.sandbox.recording import KEPT
 
 
 class Signer:
-    """Signs paths of one sandbox, with a secret of its own: URLs of another one are refused."""
+    """Signs paths of one sandbox, with a secret of its own: URLs of another one are refused.
+
+    ``issued`` has the signatures handed out, the last 50,000, whether or not anybody came with them.
+    """
 
     def __init__(self) -> None:
         self._secret = secrets.token_bytes(32)
+        self.issued: deque[str] = deque(maxlen=KEPT)
 
     def query(self, method: str, path: str, expires: float) -> str:
         """Return the query string that makes a path usable.
@@ -26,7 +32,9 @@ class Signer:
         :param expires: Unix time in seconds at which it stops being usable.
         """
         until = math.ceil(expires * 1000)
-        return f"Expires={until}&Signature={self._signature(method, path, str(until))}"
+        signature = self._signature(method, path, str(until))
+        self.issued.append(signature)
+        return f"Expires={until}&Signature={signature}"
 
     def check(self, method: str, path: str, query: Mapping[str, str], expired: StoreRefused) -> None:
         """Refuse a path that is not signed for this method, or no longer.

@@ -14,7 +14,6 @@ from airflow_provider_magichour.api.client import AsyncMagicHourClient
 from airflow_provider_magichour.api.settings import ClientSettings
 from airflow_provider_magichour.exceptions import MagicHourApiError
 from airflow_provider_magichour.hooks import MagicHourHook
-from airflow_provider_magichour.triggers import MagicHourProjectTrigger
 from airflow_provider_magichour.waiting.lookout import LAST_LOOK, AsyncLookout
 from airflow_provider_magichour.waiting.shared import RENEWAL, RESOLVED_FOR, SharedClient
 from airflow_provider_magichour.waiting.watch import Step, Watch
@@ -218,19 +217,6 @@ def test_a_connection_that_could_never_be_had_is_asked_for_at_each_look():
     asyncio.run(run())
 
 
-def wait_for(ids: list[str], clock: Any, **arguments: Any) -> list[dict[str, Any]]:
-    async def one(project_id: str) -> dict[str, Any]:
-        trigger = MagicHourProjectTrigger(
-            project_id, "video", "magichour_default", clock.time(), clock.time() + 3600, **arguments
-        )
-        return [dict(event.payload) async for event in trigger.run()].pop()
-
-    async def run() -> list[dict[str, Any]]:
-        return await asyncio.gather(*(one(project_id) for project_id in ids))
-
-    return asyncio.run(run())
-
-
 def test_many_look_over_no_more_connections_than_the_airflow_connection_allows(
     sandbox: Any, monkeypatch: pytest.MonkeyPatch
 ):
@@ -277,15 +263,32 @@ def test_a_429_for_one_keeps_all_others_of_the_connection_from_asking_until_it_i
     asyncio.run(run())
 
 
-def test_looks_that_come_late_are_told_once_to_each_that_waits(
-    sandbox: Any, clock: Any, monkeypatch: pytest.MonkeyPatch, logged: Any
-):
-    settings = {**json.loads(sandbox.connection), "extra": {"requests_per_second": 0.5}}
-    monkeypatch.setenv("AIRFLOW_CONN_MAGICHOUR_DEFAULT", json.dumps(settings))
-    wait_for([sandbox.add_job(script={"render_seconds": 0}).id for _ in range(10)], clock)
+def test_looks_that_come_late_are_told_once_to_each_that_waits(logged: Any):
+    settings = ClientSettings("mhk_x", requests_per_second=0.5, max_connections=1)
+
+    class Known(MagicHourHook):
+        async def async_settings(self) -> ClientSettings:
+            return settings
+
+    async def run() -> None:
+        lookouts, shared = [AsyncLookout(Known("c")) for _ in range(10)], SharedClient.join("c")
+        gate = (await shared.current(Known("c").async_settings)).gate
+
+        async def pass_the_gate() -> None:
+            async with gate:
+                pass
+
+        async with gate:
+            # Three that wait already: whoever comes after them is more than five seconds late.
+            queue = [asyncio.create_task(pass_the_gate()) for _ in range(3)]
+            for _ in range(4):
+                await asyncio.gather(*(lookout.look(Watch("p1", time.time(), time.time())) for lookout in lookouts))
+        await asyncio.gather(*queue)
+
+    run_simulated(run())
     lines = [line for line in logged().splitlines() if "requests per second" in line]
-    assert 1 <= len(lines) <= 10
-    assert all("0.5 requests per second" in line and "magichour_default" in line for line in lines)
+    assert len(lines) == 10
+    assert all("0.5 requests per second" in line and "'c'" in line for line in lines)
 
 
 def test_a_look_without_a_turn_ends_the_wait_a_minute_after_its_deadline():
