@@ -168,7 +168,7 @@ def test_the_package_name_is_that_of_the_distribution():
 
 
 def test_the_versions_agree():
-    newest = re.search(r"^## v?(\d\S*)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    newest = re.search(r"^## v?(\d\S*)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert newest is not None, "CHANGELOG.md has no line like '## 0.1.0'"
     version = airflow_provider_magichour.__version__
     assert [newest[1], get_provider_info()["versions"][0]] == [version, version]

@@ -245,7 +245,9 @@ def _refused(stage: Stage) -> Any:
 
 def _unknown_route(stage: Stage) -> Any:
     async def answer(request: Request, error: HTTPException) -> Response:
-        return answers.api_error(404, *answers.CODES[404], with_code=stage.settings.error_codes)
+        code, _ = answers.CODES[404]
+        message = f"the sandbox has no such route: {request.method} {request.url.path}"
+        return answers.api_error(404, code, message, with_code=stage.settings.error_codes)
 
     return answer
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from airflow_provider_magichour.api import capabilities
 from airflow_provider_magichour.sandbox.answers import Refused
-from airflow_provider_magichour.sandbox.rendering import SHORT_SIDES
 
+SHORT_SIDES = {"360p": 360, "480p": 480, "720p": 720, "1080p": 1080, "4k": 2160}
 DEFAULT_RESOLUTION = "720p"
 DEFAULT_MODEL = "default"
 UNPRICED_CREDITS_PER_SECOND = 48

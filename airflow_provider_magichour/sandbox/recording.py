@@ -22,7 +22,7 @@ class RecordedRequest:
 
     :param route: name of the route, or None for a path that the API does not have.
     :param query: query string as sent.
-    :param headers: by lower-case name; ``authorization`` says only whether it was the right key.
+    :param headers: by lower-case name; ``authorization`` says only whether it was the right key; no cookies.
     :param body: the JSON sent, or None.
     :param body_bytes: size of the body in bytes; on an upload what has arrived.
     :param connection: number of the TCP connection, counted from 1.
@@ -97,7 +97,7 @@ def record_of(
     :param raw: its body in bytes; empty for an upload.
     :param api_key: the key that is right at this moment.
     """
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"] if name != b"cookie"}
     if "authorization" in headers:
         headers["authorization"] = RIGHT_KEY if headers["authorization"] == f"Bearer {api_key}" else WRONG_KEY
     return RecordedRequest(

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-import wave
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
@@ -20,8 +18,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-FPS = 24
-SHORT_SIDES = {"360p": 360, "480p": 480, "720p": 720, "1080p": 1080, "4k": 2160}
+from airflow_provider_magichour.sandbox.orders import SHORT_SIDES
+from airflow_provider_magichour.sandbox.studio import FPS, UnreadablePictureError
+
 WIDEST = 21 / 9
 ZOOM = 0.25
 CROSS_FADE = 0.4
@@ -31,10 +30,6 @@ TONE_LEVEL = 0.02
 
 Plane = NDArray[np.uint8]
 Point = tuple[float, float]
-
-
-class UnreadablePictureError(ValueError):
-    """A file that is no picture."""
 
 
 class RenderingStopped(Exception):
@@ -265,25 +260,3 @@ def tone(start: int, end: int) -> NDArray[np.float32]:
     """Return the samples of a quiet tone from one sample number to another."""
     wave_form = np.sin(np.arange(start, end) * (2 * math.pi * TONE_HERTZ / SAMPLE_RATE)) * TONE_LEVEL
     return np.asarray(wave_form, dtype=np.float32)
-
-
-def write_picture(target: Path, picture: VideoFrame) -> None:
-    """Write a picture as PNG."""
-    encoder: Any = av.CodecContext.create("png", "w")
-    encoder.width, encoder.height, encoder.pix_fmt = picture.width, picture.height, "rgb24"
-    encoder.time_base = Fraction(1, FPS)
-    packets = [*encoder.encode(picture.reformat(format="rgb24")), *encoder.encode(None)]
-    target.write_bytes(b"".join(bytes(packet) for packet in packets))
-
-
-def write_sound(target: Path, seconds: float) -> None:
-    """Write a quiet tone as WAV.
-
-    :param seconds: its length in seconds.
-    """
-    samples = (tone(0, round(seconds * SAMPLE_RATE)) * 32767).astype("<i2")
-    with wave.open(str(target), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE)
-        file.writeframes(samples.tobytes())

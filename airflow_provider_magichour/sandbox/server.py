@@ -13,8 +13,9 @@ import uvicorn
 
 from airflow_provider_magichour.sandbox.app import build_app
 from airflow_provider_magichour.sandbox.recording import Requests
-from airflow_provider_magichour.sandbox.settings import DEFAULT_API_KEY, Settings
+from airflow_provider_magichour.sandbox.settings import DEFAULT_API_KEY, Settings, check_port
 from airflow_provider_magichour.sandbox.stage import Stage
+from airflow_provider_magichour.sandbox.studio import check_rendering
 from airflow_provider_magichour.sandbox.tcp import SandboxConnection
 
 HOST = "127.0.0.1"
@@ -29,11 +30,13 @@ class Sandbox(Stage):
     end, and uploads and clips lie in a temporary folder that is removed. No request ever leaves the machine:
     pictures at other hosts are replaced by a drawn one.
 
-    :param api_key: the key that is accepted.
-    :param port: port to listen on; 0 for a free one.
+    :param api_key: the key that is accepted: ASCII without blanks.
+    :param port: port to listen on, up to 65535; 0 for a free one.
     :param render_seconds: seconds from create to complete.
     :param credits: what the account has at first, in credits.
-    :param render: False gives every job the same tiny clip, for load tests.
+    :param render: False gives every job the same tiny clip, for load tests; it needs neither PyAV nor numpy.
+    :raises ImportError: when rendering is asked for and what renders is not installed.
+    :raises ValueError: for a value that cannot be.
     """
 
     def __init__(
@@ -45,6 +48,9 @@ class Sandbox(Stage):
         *,
         render: bool = True,
     ) -> None:
+        check_port(port)
+        if render:
+            check_rendering()
         super().__init__(Settings(api_key=api_key, render_seconds=render_seconds, credits=credits, render=render))
         self._port = port
         self._server: _Server | None = None

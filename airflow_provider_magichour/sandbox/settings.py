@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import UnionType
@@ -42,15 +43,44 @@ class Settings:
     requests_per_second: float | None = None
     retry_after: int | None = None
 
+    def __post_init__(self) -> None:
+        check_values({field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
+
     def update(self, changes: Mapping[str, Any]) -> None:
         """Set the named fields, all or none.
 
         :param changes: field names and their new values.
         :raises TypeError: for a name that is not a setting, or a value of the wrong type.
+        :raises ValueError: for a key that no request can carry, or a number that cannot be.
         """
         check_fields(type(self), changes)
+        check_values(changes)
         for name, value in changes.items():
             setattr(self, name, value)
+
+
+def check_port(port: int) -> None:
+    """Check that a TCP port can be listened on, or is 0.
+
+    :raises ValueError: when it cannot.
+    """
+    if not 0 <= port <= 65535:
+        raise ValueError(f"port: {port} is not a number from 0 to 65535")
+
+
+def check_values(values: Mapping[str, Any]) -> None:
+    """Check what a type does not say.
+
+    :param values: by the setting's name; of the right type.
+    :raises ValueError: naming the setting and what is allowed.
+    """
+    key = values.get("api_key", DEFAULT_API_KEY)
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise ValueError("api_key: it needs one or more ASCII characters, and no blanks")
+    for name in ("credits", "render_seconds"):
+        value = values.get(name, 0)
+        if not 0 <= value < math.inf:
+            raise ValueError(f"{name}: {value} is not a number from 0 on")
 
 
 def check_fields(kind: type[Any], values: Mapping[str, Any]) -> None:

@@ -6,20 +6,26 @@ import hashlib
 import ipaddress
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import httpx
-from av.video.frame import VideoFrame
 
-from airflow_provider_magichour.sandbox import rendering
+from airflow_provider_magichour.sandbox import extra_explained
 from airflow_provider_magichour.sandbox.orders import Order
-from airflow_provider_magichour.sandbox.rendering import Clip, UnreadablePictureError
 from airflow_provider_magichour.sandbox.uploads import Uploads
 
+# PyAV and numpy are imported to render, and for nothing else: a sandbox that does not render works without them.
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+    from airflow_provider_magichour.sandbox.rendering import Clip
+
+FPS = 24
 FETCH_TIMEOUT = 10.0
 MEDIA_TYPES: Mapping[str, str] = {".mp4": "video/mp4", ".png": "image/png", ".wav": "audio/wav"}
 
@@ -46,6 +52,27 @@ class Output:
         return MEDIA_TYPES[self.file.suffix]
 
 
+# Rendered once by this sandbox, of a picture that shows nothing in particular.
+SAMPLES = {
+    "video": Output(Path(__file__).parent / "samples" / "output.mp4", 640, 360),
+    "image": Output(Path(__file__).parent / "samples" / "output.png", 320, 180),
+    "audio": Output(Path(__file__).parent / "samples" / "output.wav"),
+}
+
+
+class UnreadablePictureError(ValueError):
+    """A file that is no picture."""
+
+
+def check_rendering() -> None:
+    """Import what renders.
+
+    :raises ImportError: saying what is missing, and that not rendering does without.
+    """
+    with extra_explained():
+        from airflow_provider_magichour.sandbox import rendering  # noqa: F401
+
+
 class Studio:
     """Renders in a thread of its own, one clip after the other; equal orders are rendered once.
 
@@ -59,7 +86,6 @@ class Studio:
         self._stopped = threading.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="magichour-sandbox-render")
         self._clips: dict[tuple[object, ...], Output] = {}
-        self._samples: dict[str, Future[Output]] = {}
 
     def film(self, order: Order) -> Future[Output]:
         """Render an order; the future fails with :class:`UnreadablePictureError` when a picture is none."""
@@ -70,14 +96,9 @@ class Studio:
 
         :param kind: ``video``, ``image`` or ``audio``.
         """
-        makers: dict[str, Callable[[], Output]] = {
-            "video": self._sample_video,
-            "image": self._sample_image,
-            "audio": self._sample_audio,
-        }
-        if kind not in self._samples:
-            self._samples[kind] = self._thread.submit(makers[kind])
-        return self._samples[kind]
+        done: Future[Output] = Future()
+        done.set_result(SAMPLES[kind])
+        return done
 
     def close(self) -> None:
         """Stop rendering; what is under way is given up."""
@@ -89,32 +110,20 @@ class Studio:
         end_picture = self._picture(order.end_image) if order.end_image is not None else None
         key = (picture.key, end_picture and end_picture.key, order.seconds, order.resolution, order.audio)
         if key not in self._clips:
+            check_rendering()
+            from airflow_provider_magichour.sandbox.rendering import Clip
+
             end_frame = end_picture.frame() if end_picture is not None else None
             clip = Clip(picture.frame(), end_frame, order.seconds, order.resolution, order.audio)
             self._clips[key] = self._rendered(clip)
         return self._clips[key]
 
     def _rendered(self, clip: Clip) -> Output:
-        file = self._new_file(".mp4")
-        rendering.render(clip, file, self._stopped.is_set)
+        from airflow_provider_magichour.sandbox.rendering import render
+
+        file = self._folder / f"{secrets.token_hex(8)}.mp4"
+        render(clip, file, self._stopped.is_set)
         return Output(file, *clip.size)
-
-    def _sample_video(self) -> Output:
-        return self._rendered(Clip(rendering.neutral_picture("sample"), None, 1.0, "360p", False))
-
-    def _sample_image(self) -> Output:
-        file = self._new_file(".png")
-        picture = rendering.neutral_picture("sample")
-        rendering.write_picture(file, picture)
-        return Output(file, picture.width, picture.height)
-
-    def _sample_audio(self) -> Output:
-        file = self._new_file(".wav")
-        rendering.write_sound(file, 1.0)
-        return Output(file)
-
-    def _new_file(self, suffix: str) -> Path:
-        return self._folder / f"{secrets.token_hex(8)}{suffix}"
 
     def _picture(self, path: str) -> _Picture:
         if path.startswith("saved-items/"):
@@ -139,7 +148,9 @@ class _Picture:
         return self.path if self.data is None else hashlib.sha256(self.data).hexdigest()
 
     def frame(self) -> VideoFrame:
-        return rendering.neutral_picture(self.path) if self.data is None else rendering.decode(self.data)
+        from airflow_provider_magichour.sandbox.rendering import decode, neutral_picture
+
+        return neutral_picture(self.path) if self.data is None else decode(self.data)
 
 
 def is_loopback(url: str) -> bool:

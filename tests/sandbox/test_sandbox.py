@@ -4,7 +4,6 @@ import http.server
 import io
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -512,9 +511,52 @@ def test_create_charges(sandbox: Sandbox, api: httpx.Client, changes: dict[str, 
     assert answer["credits_charged"] == answer["estimated_frame_cost"] == price
 
 
-def test_unknown_path_is_not_found_as_the_api_says_it(api: httpx.Client) -> None:
-    for answer in (api.get("/v1/nothing"), api.get("/v1/image-to-video"), api.get("/v1/video-projects/none")):
-        assert (answer.status_code, answer.json()) == (404, {"code": "not_found", "message": "Not Found"})
+def test_unknown_project_is_not_found_as_the_api_says_it(api: httpx.Client) -> None:
+    answer = api.get("/v1/video-projects/none")
+    assert (answer.status_code, answer.json()) == (404, {"code": "not_found", "message": "Not Found"})
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/v1/nothing"), ("GET", "/v1/image-to-video"), ("POST", "/"), ("PUT", "/_sandbox/x")]
+)
+def test_route_that_the_sandbox_lacks_names_the_sandbox(api: httpx.Client, method: str, path: str) -> None:
+    answer = api.request(method, path)
+    message = f"the sandbox has no such route: {method} {path}"
+    assert (answer.status_code, answer.json()) == (404, {"code": "not_found", "message": message})
+
+
+def test_cookies_are_neither_set_nor_kept(sandbox: Sandbox, api: httpx.Client) -> None:
+    answer = api.get("/v1/account", headers={"Cookie": "session=abc"})
+    assert "set-cookie" not in answer.headers
+    assert "cookie" not in sandbox.requests[-1].headers
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"port": -1},
+        {"port": 65536},
+        {"api_key": ""},
+        {"api_key": "two words"},
+        {"api_key": "line\n"},
+        {"credits": -1},
+        {"render_seconds": -0.1},
+        {"render_seconds": float("nan")},
+        {"render_seconds": float("inf")},
+    ],
+)
+def test_values_that_cannot_be_are_refused(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(arguments))):
+        Sandbox(**arguments)
+
+
+@pytest.mark.parametrize("changes", ['{"credits": -1}', '{"render_seconds": NaN}', '{"api_key": ""}'])
+def test_settings_that_cannot_be_are_refused(api: httpx.Client, changes: str) -> None:
+    before = api.get("/_sandbox/settings").json()
+    answer = api.put("/_sandbox/settings", content=changes)
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith(changes.split('"')[1])
+    assert api.get("/_sandbox/settings").json() == before
 
 
 def test_error_bodies_can_lack_the_code(sandbox: Sandbox, api: httpx.Client) -> None:
@@ -784,39 +826,6 @@ def test_taken_port_is_an_error(sandbox: Sandbox) -> None:
     port = int(sandbox.url.rpartition(":")[2])
     with pytest.raises(OSError, match="in use"), Sandbox(port=port):
         pass
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_command_prints_the_connection_and_ends_on_a_signal(number: signal.Signals) -> None:
-    arguments = ["--port", "0", "--key", "mhk_mine", "--render-seconds", "0", "--credits", "7"]
-    command = [sys.executable, "-m", "airflow_provider_magichour.sandbox.cli", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        greeting = [process.stdout.readline() for _ in range(3)]
-        url = greeting[0].split()[-1]
-        connection = json.loads(greeting[2].partition("=")[2].strip().strip("'"))
-        assert connection == {"conn_type": "magichour", "host": url, "password": "mhk_mine"}
-        answer = web.get(f"{url}/v1/account", headers={"Authorization": "Bearer mhk_mine"})
-        process.send_signal(number)
-        assert (answer.status_code, process.wait(PATIENCE)) == (200, 0)
-        assert answer.json()["credits"] == 7
-
-
-def test_command_says_which_port_is_taken(sandbox: Sandbox) -> None:
-    port = sandbox.url.rpartition(":")[2]
-    command = [sys.executable, "-m", "airflow_provider_magichour.sandbox.cli", "--port", port]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert (ended.returncode, f"port {port}" in ended.stderr) == (1, True)
-
-
-@pytest.mark.parametrize("module", ["av", "numpy"])
-def test_command_names_the_extra_that_is_missing(module: str) -> None:
-    code = (
-        f"import sys; sys.modules[{module!r}] = None\n"
-        "from airflow_provider_magichour.sandbox.cli import main; sys.exit(main(['--port', '0']))"
-    )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert (ended.returncode, "airflow-provider-magichour[sandbox]" in ended.stderr) == (1, True)
 
 
 def test_fixture_plugin_imports_nothing_heavy() -> None:

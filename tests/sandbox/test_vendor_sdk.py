@@ -19,7 +19,7 @@ pytest.importorskip("numpy", reason="the extra [sandbox] is not installed")
 from make_api_request import ApiError  # noqa: E402
 
 from airflow_provider_magichour.sandbox import JobScript, Sandbox  # noqa: E402
-from airflow_provider_magichour.sandbox.rendering import neutral_picture, write_picture  # noqa: E402
+from airflow_provider_magichour.sandbox.studio import SAMPLES  # noqa: E402
 
 Run = Callable[[Callable[[Any], Any]], Any]
 ELSEWHERE = {"image_file_path": "https://example.com/picture.jpg"}
@@ -35,7 +35,7 @@ def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
     path = tmp_path / "picture.png"
-    write_picture(path, neutral_picture("vendor"))
+    path.write_bytes(SAMPLES["image"].file.read_bytes())
     return path
 
 
