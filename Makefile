@@ -1,7 +1,7 @@
 # Everything happens in .venv; nothing is installed elsewhere. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-crash test-matrix test-ui test-docs bench bench-media figures docs check format build constraints constraints-docs clean
+.PHONY: help setup demo test test-crash test-matrix test-install test-ui test-docs bench bench-media figures docs check format build constraints constraints-docs clean
 
 BIN := .venv/bin
 CONSTRAINTS := constraints/airflow-3.3.txt
@@ -38,6 +38,9 @@ test-crash: $(STAMP) ## paying once, proven by killing things (some 8 minutes, n
 
 test-matrix: $(STAMP) ## all tests on Airflow 3.0 to 3.3, two Pythons each; AIRFLOW=3.0 PY=3.12: that one only
 	@$(BIN)/python -m tools.test_matrix $(if $(AIRFLOW),--airflow $(AIRFLOW)) $(if $(PY),--python $(PY)) -- $(SIDE_BY_SIDE) $(ARGS)
+
+test-install: $(STAMP) ## the built wheel under the constraints of Airflow's releases; AIRFLOW="3.0.6 3.3.2": those only
+	@$(BIN)/python -m tools.test_install $(AIRFLOW)
 
 test-ui: $(UI_STAMP) ## Airflow's web UI, driven in Debian's Chromium; SCREENSHOTS=1 writes the README's pictures anew
 	@$(BIN)/python -m pytest tests_ui $(if $(SCREENSHOTS),--screenshots) $(ARGS)

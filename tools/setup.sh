@@ -8,18 +8,18 @@ venv=${2:-.venv}
 group=${3:-dev}
 
 suitable() {
-    "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null
+    "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null
 }
 
 python=
-for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python3.14}; do
     if suitable "$candidate"; then
         python=$candidate
         break
     fi
 done
 if [ -z "$python" ]; then
-    echo "No Python 3.11, 3.12 or 3.13 found (looked for: ${PYTHON:-python3 python3.13 python3.12 python3.11})." >&2
+    echo "No Python 3.11 to 3.14 found (looked for: ${PYTHON:-python3 python3.13 python3.12 python3.11 python3.14})." >&2
     echo "Install one, or name one: make PYTHON=/path/to/python3.12" >&2
     exit 1
 fi
