@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import jsonschema
@@ -168,7 +169,7 @@ def test_the_package_name_is_that_of_the_distribution():
 
 
 def test_the_versions_agree():
-    newest = re.search(r"^## v?(\d\S*)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    newest = re.search(r"^## v?(\d\S*)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert newest is not None, "CHANGELOG.md has no line like '## 0.1.0'"
     version = airflow_provider_magichour.__version__
     assert [newest[1], get_provider_info()["versions"][0]] == [version, version]
@@ -363,3 +364,18 @@ def test_the_documentation_says_what_is_templated(operator):
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_how_a_template_field_is_shown_is_said_for_template_fields_alone(operator):
     assert set(operator.template_fields_renderers) <= set(operator.template_fields)
+
+
+def test_the_package_page_has_no_link_to_a_file_beside_it():
+    description = importlib.metadata.metadata(DISTRIBUTION)["Description"]
+    assert "# airflow-provider-magichour" in description
+    targets = re.findall(r"\]\(([^)]+)\)", description)
+    assert [target for target in targets if not target.startswith(("https://", "#"))] == []
+
+
+def test_the_source_archive_has_all_that_the_tests_read():
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        included = set(tomllib.load(file)["tool"]["hatch"]["build"]["targets"]["sdist"]["only-include"])
+    tracked = {path.name for path in ROOT.iterdir() if path.name.isidentifier() and any(path.glob("*.*"))}
+    assert tracked - {"build", "dist", "demo"} <= included
+    assert {"Makefile", "pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"} <= included

@@ -1,4 +1,4 @@
-"""Installs the built wheel as a user of each Airflow does, under the constraints of the day of that release, and uses it.
+"""Installs the built wheel as users of each Airflow do, under the constraints of that release's day, and uses it.
 
 The constraints that Airflow publishes cannot be fetched from a package index. They pin, for each release, what was the
 newest on that day; this resolves the same, without this package, which then has to fit in.
