@@ -48,6 +48,8 @@ def read_answer(call: Call[T], status: int, headers: Mapping[str, str], body: by
         except ValidationError as error:
             where = ", ".join(sorted({".".join(map(str, e["loc"])) or "body" for e in error.errors()}))
             return Failure(f"an answer that cannot be read (HTTP {status}; {where})", status=status)
+        except ValueError as error:
+            return Failure(f"{error} (HTTP {status})", status=status)
     problem = _problem(body)
     text = problem.message if problem and problem.message else "no message of the API's"
     code = problem.code if problem else None

@@ -18,6 +18,7 @@ import httpx
 
 from airflow_provider_magichour import __version__
 from airflow_provider_magichour.api import answers, endpoints
+from airflow_provider_magichour.api.addresses import check_address
 from airflow_provider_magichour.api.answers import Failure
 from airflow_provider_magichour.api.endpoints import Call
 from airflow_provider_magichour.api.gate import Gate
@@ -37,6 +38,10 @@ UPLOAD_PATIENCE = 120.0
 
 
 CHUNK = 1 << 16
+
+
+MOST_HOPS = 6
+"""Places that one download may lead through: its URL, and five redirects."""
 
 
 NEVER_SENT = (
@@ -111,6 +116,9 @@ class _BaseClient:
             # Signed stores refuse chunked bodies; whether Magic Hour's takes them is not documented.
             headers["Content-Length"] = str(call.size)
         return {"method": call.method, "url": url, "headers": headers, "json": call.json}
+
+    def _check(self, target: UploadUrl) -> None:
+        check_address(target.upload_url, before=self.settings.base_url, base_url=self.settings.base_url)
 
     def _read(self, call: Call[T], response: httpx.Response) -> T | Failure:
         return answers.read_answer(call, response.status_code, response.headers, response.content, now=time.time())
@@ -208,6 +216,7 @@ class MagicHourClient(_BaseClient):
         :return: where it is: ``file_path`` for the request.
         """
         target = self.send(endpoints.upload_urls(extension, type), patience=UPLOAD_PATIENCE).items[0]
+        self._check(target)
         self.send(endpoints.put_file(target.upload_url, content, size), patience=UPLOAD_PATIENCE)
         return target
 
@@ -219,20 +228,34 @@ class MagicHourClient(_BaseClient):
         time.sleep(backoff(attempt, random.random()))
 
     @contextlib.contextmanager
-    def stream(self, url: str, *, start: int = 0) -> Iterator[httpx.Response]:
-        """Open a signed URL for reading, from a byte on. The API key is not sent; redirects are followed.
+    def stream(
+        self, url: str, *, start: int = 0, end: int | None = None, if_range: str | None = None
+    ) -> Iterator[httpx.Response]:
+        """Open a signed URL for reading. The API key is not sent; a few redirects are followed, each one checked.
 
         :param url: signed URL of a result.
         :param start: first byte wanted.
+        :param end: last byte wanted, None for all from the first one on.
+        :param if_range: ETag or date of the version of which a part is wanted; of another one all is sent.
+        :raises MagicHourApiError: when it, or a redirect, leads where no result of this API can lie.
         """
         # Compressed answers would make sizes and ranges meaningless.
         headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
-        if start:
-            headers["Range"] = f"bytes={start}-"
+        if start or end is not None:
+            headers["Range"] = f"bytes={start}-{'' if end is None else end}"
+            headers |= {"If-Range": if_range} if if_range else {}
         with _connecting():
-            http = httpx.Client(**self._options(), follow_redirects=True)
-        with _unlogged(), http, http.stream("GET", url, headers=headers) as response:
-            yield response
+            http = httpx.Client(**self._options())
+        with _unlogged(), http:
+            before = self.settings.base_url
+            for _ in range(MOST_HOPS):
+                check_address(url, before=before, base_url=self.settings.base_url)
+                with http.stream("GET", url, headers=headers) as response:
+                    if response.next_request is None:
+                        yield response
+                        return
+                    before, url = url, str(response.next_request.url)
+            raise httpx.TooManyRedirects(f"more than {MOST_HOPS} places")
 
 
 class AsyncMagicHourClient(_BaseClient):
@@ -329,6 +352,7 @@ class AsyncMagicHourClient(_BaseClient):
     ) -> UploadUrl:
         """Upload a file, streamed; see the sync client."""
         target = (await self.send(endpoints.upload_urls(extension, type), patience=UPLOAD_PATIENCE)).items[0]
+        await asyncio.to_thread(self._check, target)
         await self.send(endpoints.put_file(target.upload_url, content, size), patience=UPLOAD_PATIENCE)
         return target
 

@@ -26,6 +26,9 @@ T = TypeVar("T")
 PROJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]*")
 
 
+PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body|title|script)\b", re.I | re.S)
+
+
 @dataclass(frozen=True)
 class Call(Generic[T]):
     """One request to be sent.
@@ -62,6 +65,12 @@ def _reads(schema: type[M]) -> Callable[[bytes], M]:
 
 def _nothing(_: bytes) -> None:
     return None
+
+
+def _stored(body: bytes) -> None:
+    """Stores answer a PUT with nothing, or with a few words of data: a page is a proxy's, or a login's."""
+    if PAGE.match(body):
+        raise ValueError("an HTML page in place of a store's answer")
 
 
 def create(request: Request) -> Call[CreatedProject]:
@@ -106,7 +115,7 @@ def put_file(upload_url: str, content: Callable[[], IO[bytes]], size: int) -> Ca
     :param content: opens the file, anew for each attempt.
     :param size: bytes.
     """
-    return Call("PUT", "upload a file", upload_url, _nothing, content=content, size=size)
+    return Call("PUT", "upload a file", upload_url, _stored, content=content, size=size)
 
 
 def _project_path(project_id: str, kind: str) -> str:

@@ -6,16 +6,18 @@ deprecated fields, carry new ones and use words nobody has seen.
 
 from __future__ import annotations
 
-import contextlib
+import logging
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, WrapValidator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, WrapValidator, model_validator
 from pydantic_core import PydanticCustomError
 
 from airflow_provider_magichour.api import signatures
 from airflow_provider_magichour.api.numbers import number_of
 from airflow_provider_magichour.api.tools import Kind
+
+log = logging.getLogger(__name__)
 
 COMPLETE = "complete"
 
@@ -134,12 +136,14 @@ Lenient = Annotated[T | None, WrapValidator(_none_if_unreadable)]
 """A field that no decision hangs on: None when it is missing or of an unexpected type."""
 
 
-def _lenient_list(value: Any, handler: Any) -> Any:
-    """Read a list, without the items that cannot be read."""
+def _lenient_list(value: Any, handler: Any, info: ValidationInfo) -> Any:
+    """Read a list, without the items that cannot be read; each of those is a line in the log, without its text."""
     kept: tuple[Any, ...] = ()
-    for item in value if isinstance(value, list | tuple) else ():
-        with contextlib.suppress(ValueError):
+    for number, item in enumerate(value if isinstance(value, list | tuple) else (), start=1):
+        try:
             kept += handler([item])
+        except ValueError:
+            log.warning("Entry %d of %s in the API's answer cannot be read and is left out", number, info.field_name)
     return kept
 
 

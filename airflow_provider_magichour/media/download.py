@@ -16,11 +16,14 @@ from airflow_provider_magichour.api.schemas import Project
 from airflow_provider_magichour.api.tools import Kind
 from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourInvalidRequestError, MagicHourStorageError
 from airflow_provider_magichour.hooks import MagicHourHook
-from airflow_provider_magichour.media.stores import AnyPath, path_of, size_of, storage_errors
-from airflow_provider_magichour.media.transfer import Transfer
-from airflow_provider_magichour.media.writing import holds, write_atomically
+from airflow_provider_magichour.media.stores import AnyPath, is_folder, path_of, sha256_of, size_of
+from airflow_provider_magichour.media.transfer import SpoiltResultError, Transfer
+from airflow_provider_magichour.media.writing import NameTakenError, holds, write_atomically
 
 log = logging.getLogger(__name__)
+
+STARTS = 3
+"""Times that a result is written from its first byte on, when it turns out at its end to be none."""
 
 EXTENSIONS: dict[Kind, tuple[str, frozenset[str]]] = {
     "video": ("mp4", VIDEO_EXTENSIONS | {"gif"}),
@@ -42,12 +45,11 @@ def destination_paths(
     :param urls: signed URLs of the results.
     """
     base = path_of(destination, conn_id)
-    with storage_errors("look at", base):
-        is_folder = destination.endswith("/") or base.is_dir()
+    is_in_folder = destination.endswith("/") or is_folder(base)
     paths = []
     for index, url in enumerate(urls):
         number = f"-{index + 1}" if len(urls) > 1 else ""
-        if is_folder:
+        if is_in_folder:
             paths.append(base / f"{project_id}{number}.{_extension(url, kind)}")
         else:
             paths.append(base.parent / f"{base.stem}{number}{base.suffix}" if number else base)
@@ -112,19 +114,74 @@ class Download:
 
     def _fetch(self, client: MagicHourClient, kind: Kind, url: str, index: int, path: AnyPath) -> None:
         began = time.monotonic()
-        transfer = Transfer(client, url, lambda: self._complete(kind).outputs[index].url, self.project_id)
-        there = size_of(path)
-        if there is not None and not self.overwrite:
-            is_named = bool(re.search(rf"(?<![a-zA-Z0-9]){re.escape(self.project_id)}(?![a-zA-Z0-9])", path.name))
-            size = transfer.size()
-            # Under another name, a try that died after the rename left it, or it is not ours: only its bytes tell.
-            if size == there if is_named else size in (None, there) and holds(path, transfer.copy_to):
-                log.info("%s is there already, in full", path)
+        transfer = Transfer(
+            client, url, lambda: self._url_of(kind, index), project_id=checked_project_id(self.project_id), kind=kind
+        )
+        for start in range(STARTS):
+            try:
+                self._write(transfer, path, began)
                 return
-            if not is_named:
-                raise MagicHourStorageError(
-                    f"{path} is there already and is not this project's. Set overwrite=True, or name a destination "
-                    "that ends in / to have files named after projects"
-                )
-        written = write_atomically(path, transfer.copy_to)
+            except SpoiltResultError as error:
+                if start == STARTS - 1:
+                    raise
+                log.warning("%s", error)
+                transfer.renew()
+
+    def _url_of(self, kind: Kind, index: int) -> str:
+        outputs = self._complete(kind).outputs
+        if index >= len(outputs):
+            raise MagicHourApiError(f"Magic Hour project {self.project_id} has fewer results than before: try again")
+        return outputs[index].url
+
+    def _write(self, transfer: Transfer, path: AnyPath, began: float) -> None:
+        there = None if self.overwrite else size_of(path)
+        is_ours = is_named_after(path.name, self.project_id)
+        if there is not None and is_there(path, there, transfer):
+            log.info("%s is there already, in full", path)
+            return
+        if there is not None and not is_ours:
+            raise MagicHourStorageError(_not_ours(path))
+        try:
+            written = write_atomically(path, transfer.copy_to, replaces=self.overwrite or there is not None)
+        except NameTakenError:
+            self._settle(transfer, path, is_ours)
+            return
         log.info("Downloaded %s: %d bytes in %.1f s", path, written, time.monotonic() - began)
+
+    def _settle(self, transfer: Transfer, path: AnyPath, is_ours: bool) -> None:
+        """Another took the name while the result was fetched, or it had it where only writing is allowed."""
+        try:
+            is_same = sha256_of(path) == transfer.sha256
+        except MagicHourStorageError as error:
+            if not (is_ours and isinstance(error.__cause__, PermissionError)):
+                raise
+            is_same = False
+        if is_same:
+            log.info("%s was written by another meanwhile, with the same bytes", path)
+        elif is_ours:
+            write_atomically(path, transfer.copy_to, replaces=True)
+        else:
+            raise MagicHourStorageError(_not_ours(path))
+
+
+def is_named_after(name: str, project_id: str) -> bool:
+    """Return whether a file's name holds this project's id, and not another's of which it is a part."""
+    return bool(re.search(rf"(?<![a-zA-Z0-9]){re.escape(project_id)}(?![a-zA-Z0-9])", name))
+
+
+def _not_ours(path: AnyPath) -> str:
+    return (
+        f"{path} is there already and is not this project's. Set overwrite=True, or name a destination "
+        "that ends in / to have files named after projects"
+    )
+
+
+def is_there(path: AnyPath, size: int, transfer: Transfer) -> bool:
+    """Return whether a file holds the result's very bytes; a store whose file has another size sends one byte.
+
+    :param path: of the file.
+    :param size: of the file.
+    :param transfer: way of the result.
+    """
+    told, _ = transfer.seen_at_the_store()
+    return told in (None, size) and holds(path, transfer.copy_to)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
+import base64
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import IO
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 from airflow_provider_magichour.api.capabilities import IMAGE_EXTENSIONS
@@ -15,7 +15,7 @@ from airflow_provider_magichour.api.signatures import shown, without_signatures
 from airflow_provider_magichour.api.tools import Request
 from airflow_provider_magichour.compat import ObjectStoragePath
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
-from airflow_provider_magichour.media.stores import AnyPath, opened, path_of, storage_errors, uri_of
+from airflow_provider_magichour.media.stores import AnyPath, opened, path_of, sha256_of, storage_errors, uri_of
 
 MAGIC_HOUR_PATHS = ("api-assets/", "saved-items/")
 
@@ -52,24 +52,46 @@ class Source:
             return stream
 
     def identity(self) -> str:
-        """Tell these bytes from others: size and SHA-256 of a local file, read in a stream; size and etag of an object.
+        """Tell these bytes from others: by size and SHA-256 of a local file, read in a stream, or by what a store says.
 
-        Modification time serves only where a store has no etag: a fresh checkout of the same file must not pay again.
+        Modification time serves only where a store has no more to say: a fresh checkout of the same file must not pay
+        again.
 
         :raises MagicHourStorageError: when the file is missing or cannot be read.
         :raises MagicHourInvalidRequestError: when it is no file, or empty.
         """
-        size = self.size
         if not isinstance(self.path, ObjectStoragePath) or self.path.protocol in ("file", "local", ""):
-            with self.open() as stream:
-                digest = hashlib.file_digest(stream, "sha256")  # type: ignore[arg-type]  # IO[bytes] lacks readinto
-                return f"{size}:sha256:{digest.hexdigest()}"
+            return f"{self.size}:sha256:{self.sha256()}"
         with storage_errors("read", self.path):
             info = self.path.fs.info(self.path.path)
-        for name in ("ETag", "etag", "md5Hash", "content_md5"):
-            if info.get(name):
-                return f"{size}:etag:{str(info[name]).strip(chr(34))}"
-        return f"{size}:modified:{info.get('LastModified') or info.get('mtime') or info.get('updated')}"
+        return f"{self.size}:{object_identity(info)}"
+
+    def sha256(self) -> str:
+        """Return the checksum of the content: a reading of its own.
+
+        :raises MagicHourStorageError: when the file is missing or cannot be read.
+        """
+        return sha256_of(self.path)
+
+
+def object_identity(info: Mapping[str, Any]) -> str:
+    """Tell an object's bytes from others by what its store says of it: a checksum of the content before its ETag.
+
+    The ETags of Google Cloud Storage and of Azure change with the metadata too; that of S3 is all that it has.
+
+    :param info: as fsspec's file systems return it.
+    """
+    settings = info.get("content_settings")
+    of_azure = settings.get("content_md5") if isinstance(settings, Mapping) else getattr(settings, "content_md5", None)
+    for checksum in (info.get("md5Hash"), info.get("content_md5"), of_azure):
+        if checksum:
+            # Azure's library has it as bytes.
+            is_text = isinstance(checksum, str)
+            return f"md5:{checksum if is_text else base64.b64encode(checksum).decode()}"
+    for name in ("ETag", "etag"):
+        if info.get(name):
+            return f"etag:{str(info[name]).strip(chr(34))}"
+    return f"modified:{info.get('LastModified') or info.get('mtime') or info.get('updated')}"
 
 
 def source_of(argument: str, value: str, conn_id: str | None) -> Source | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,14 +72,38 @@ def opened(path: AnyPath, mode: str) -> Any:
     """Open past ``ObjectStoragePath.open``, whose stream notes lineage at every piece, connection id included."""
     if not isinstance(path, ObjectStoragePath):
         return path.open(mode)
+    if mode == "rb":
+        forget(path)
     # To others a block may mean something else: sshfs has 128 of them under way.
     options = {"block_size": BLOCK} if is_published_when_closed(path) else {}
     return path.fs.open(path.path, mode, **options)
 
 
+def forget(path: AnyPath) -> None:
+    """Let a store be asked anew: its library keeps listings, and others write there too."""
+    if isinstance(path, ObjectStoragePath):
+        path.fs.invalidate_cache(path.path)
+
+
 def is_published_when_closed(path: ObjectStoragePath) -> bool:
     # The protocol would not tell: a wrapped pyarrow file system is s3 as well.
     return type(path.fs).__module__.partition(".")[0] in PUBLISHED_WHEN_CLOSED
+
+
+def local_path(path: AnyPath) -> Path | None:
+    """Return the path in this machine's own file system, or None for one in a store."""
+    if not isinstance(path, ObjectStoragePath):
+        return path
+    return Path(path.path) if path.protocol in ("file", "local") else None
+
+
+def is_about_a_taken_name(error: BaseException) -> bool:
+    """Return whether a store refused to write because something has that name; each library has its own word."""
+    if isinstance(error, FileExistsError):
+        return True
+    # s3fs knows it by a field of the answer that not every store gives.
+    answer = getattr(error.__cause__, "response", None)
+    return isinstance(answer, dict) and answer.get("Error", {}).get("Code") in ("PreconditionFailed", "412")
 
 
 def move(fs: Any, source: str, target: str) -> None:
@@ -101,9 +126,28 @@ def uri_of(path: AnyPath) -> str:
 
 
 def size_of(path: AnyPath) -> int | None:
-    """Return the size in bytes of a file, or None when there is none."""
+    """Return the size in bytes of a file, or None when there is none, or when only writing is allowed there."""
     with storage_errors("look at", path):
+        forget(path)
         try:
             return int(path.stat().st_size)
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
             return None
+
+
+def is_folder(path: AnyPath) -> bool:
+    """Return whether a folder is there; where looking is not allowed, a path is what its name says."""
+    with storage_errors("look at", path):
+        try:
+            return path.is_dir()
+        except PermissionError:
+            return False
+
+
+def sha256_of(path: AnyPath) -> str:
+    """Return the SHA-256 of a file, read in a stream.
+
+    :raises MagicHourStorageError: when it cannot be read.
+    """
+    with storage_errors("read", path), opened(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

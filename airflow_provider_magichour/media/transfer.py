@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, timedelta
+from email.utils import parsedate_to_datetime
 from typing import IO
 
 import httpx
 
 from airflow_provider_magichour.api.client import MagicHourClient
+from airflow_provider_magichour.api.tools import Kind
 from airflow_provider_magichour.exceptions import MagicHourApiError
+from airflow_provider_magichour.media.formats import HEAD, Boxes, is_iso_media, shown_type, what_it_is_instead
 
 log = logging.getLogger(__name__)
 
 
 CUTS = 10
-"""Interruptions of one file that are mended in place before the task fails."""
+"""Interruptions in a row, without a byte more, that are mended in place before the task fails."""
+
+MISFITS = 2
+"""Answers that hold something else than the result, after which it is asked for again with a fresh URL."""
+
+MOST_ANSWERS = 10_000
+"""Answers that one file may be taken from: a store that sends a byte at a time is not followed for ever."""
 
 
 class Transfer:
@@ -26,72 +37,135 @@ class Transfer:
     :param url: signed URL.
     :param fresh_url: asks the API for a new one.
     :param project_id: of whose results it is, for messages.
+    :param kind: of the project: what its results can be.
     """
 
-    def __init__(self, client: MagicHourClient, url: str, fresh_url: Callable[[], str], project_id: str) -> None:
+    def __init__(
+        self, client: MagicHourClient, url: str, fresh_url: Callable[[], str], *, project_id: str, kind: Kind
+    ) -> None:
         self._client = client
         self._url = url
         self._fresh_url = fresh_url
         self._project_id = project_id
-        self._done = 0
-        self._total: int | None = None
+        self._kind = kind
+        self._begin(None)
 
-    def size(self) -> int | None:
-        """Return the size in bytes that the store tells, or None."""
-        try:
-            with self._client.stream(self._url) as response:
-                return _total(response) if response.status_code == 200 else None
-        except (httpx.RequestError, httpx.InvalidURL):
-            return None
+    def _begin(self, stream: IO[bytes] | None) -> None:
+        self._arrived = _Arrived(stream, self._kind)
+        self._total: int | None = None
+        self._validator: str | None = None
+        self._type = ""
 
     def copy_to(self, stream: IO[bytes]) -> int:
-        """Write the whole file and return its size.
+        """Write the whole file and return its size; nothing is written before its first bytes are those of a result.
 
+        :raises SpoiltResultError: when it came in full and is none.
         :raises MagicHourApiError: when it cannot be had in full.
         """
-        trouble = ""
-        for attempt in range(CUTS + 1):
-            if attempt:
-                log.warning("Download interrupted after %d bytes (%s), going on", self._done, trouble)
-                self._client.pause(attempt)
-            try:
-                self._read_on(stream)
-            except (httpx.RequestError, httpx.InvalidURL) as error:
-                # Its text may hold the URL.
-                trouble = type(error).__name__
-            except _Unusable as error:
-                trouble = str(error)
-                if isinstance(error, _Expired):
-                    self._url = self._fresh_url()
-            else:
-                if self._total in (None, self._done):
-                    return self._done
-                trouble = f"{self._done} of {self._total} bytes"
-        raise self._failure(f"broke off {CUTS + 1} times, last: {trouble}")
+        self._begin(stream)
+        in_a_row = misfits = furthest = 0
+        for _ in range(MOST_ANSWERS):
+            trouble = self._read_on()
+            if trouble is None:
+                return self._arrived.size
+            misfits += isinstance(trouble, _Misfit)
+            in_a_row = 1 if self._arrived.size > furthest else in_a_row + 1
+            furthest = max(furthest, self._arrived.size)
+            if misfits > MISFITS:
+                raise self._failure(f"brought {trouble}, {misfits} times")
+            if in_a_row > CUTS:
+                raise self._failure(f"broke off {in_a_row} times, last: {trouble}")
+            if isinstance(trouble, _Expired | _Misfit):
+                self.renew()
+            log.warning("Download interrupted after %d bytes (%s), going on", self._arrived.size, trouble)
+            self._client.pause(in_a_row)
+        raise self._failure(f"broke off {MOST_ANSWERS} times, last: {trouble}")
 
-    def _read_on(self, stream: IO[bytes]) -> None:
-        with self._client.stream(self._url, start=self._done) as response:
+    def renew(self) -> None:
+        """Go by a fresh URL from now on."""
+        self._url = self._fresh_url()
+
+    @property
+    def sha256(self) -> str:
+        """Of what was copied."""
+        return self._arrived.sha256
+
+    def seen_at_the_store(self) -> tuple[int | None, str | None]:
+        """Return size and strong ETag as the store tells them, for one byte; None what it does not tell."""
+        try:
+            with self._client.stream(self._url, end=0) as response:
+                if response.status_code in (200, 206):
+                    return _total(response), strong_etag(response.headers)
+        except (httpx.RequestError, httpx.InvalidURL):
+            pass
+        return None, None
+
+    @property
+    def etag(self) -> str | None:
+        """Strong ETag of what was copied."""
+        return self._validator if self._validator and self._validator.startswith('"') else None
+
+    def _read_on(self) -> _Unusable | None:
+        """Take what one answer holds, and return why that is not all."""
+        try:
+            self._take_answer()
+            if self._total not in (None, self._arrived.size):
+                return _Unusable(f"{self._arrived.size} of {self._total} bytes")
+            self._arrived.end()
+        except (httpx.RequestError, httpx.InvalidURL) as error:
+            # Its text may hold the URL.
+            return _Unusable(type(error).__name__)
+        except _Misfit as error:
+            size = "" if self._total is None else f", {self._total:,} bytes"
+            misfit = _Misfit(f"{error} ({self._type}{size}) in place of its {self._kind}")
+            if self._arrived.is_written:
+                raise self._failure(f"brought {misfit}", SpoiltResultError) from None
+            self._begin(self._arrived.stream)
+            return misfit
+        except _Unusable as error:
+            return error
+        return None
+
+    def _take_answer(self) -> None:
+        # Without a validator two versions would be joined unseen: then all comes again, and what is there is compared.
+        wanted = self._arrived.size if self._validator else 0
+        with self._client.stream(self._url, start=wanted, if_range=self._validator) as response:
             status = response.status_code
             if status in (403, 404, 410):
                 raise _Expired(f"HTTP {status}, the download URL has expired")
             self._agree_on(_total(response))
-            if status == 416 and 0 < self._done == self._total:
+            if status == 416 and 0 < self._arrived.size == self._total:
                 # All had come, of a file whose size the store had not told, but not the word that it was all.
                 return
             if status not in (200, 206):
                 raise _Unusable(f"HTTP {status}")
-            start = _start(response)
-            if start not in (0, self._done):
-                raise _Unusable("a part that was not asked for")
-            if status == 206 and self._total is None:
-                raise _Unusable("a part of a file of unknown size")
-            # A store without ranges sends the file again; an object store's stream cannot go back.
-            known = self._done - start
-            for chunk in response.iter_raw():
-                fresh = chunk[known:]
-                known -= min(known, len(chunk))
-                stream.write(fresh)
-                self._done += len(fresh)
+            self._type = shown_type(response.headers.get("content-type", ""))
+            start = self._start_of(response, wanted)
+            repeat = _Repeat(self._arrived.size - start, self._arrived.sha256)
+            for piece in response.iter_raw():
+                self._take(repeat.rest_of(piece))
+            if repeat.is_unfinished:
+                self._take(None)
+
+    def _start_of(self, response: httpx.Response, wanted: int) -> int:
+        """Return the first byte of the file that an answer holds, once it is sure of which version."""
+        start = _start(response)
+        if start not in (0, wanted):
+            raise _Unusable("a part that was not asked for")
+        if response.status_code == 206 and self._total is None:
+            raise _Unusable("a part of a file of unknown size")
+        validator = _validator(response.headers)
+        if start and validator != self._validator:
+            self._validator = None
+            raise _Unusable("a part of what may be another version")
+        self._validator = validator
+        return start
+
+    def _take(self, piece: bytes | None) -> None:
+        if piece is None:
+            raise self._failure("changed at its store meanwhile, though not in size", SpoiltResultError)
+        if piece:
+            self._arrived.take(piece)
 
     def _agree_on(self, total: int | None) -> None:
         if None not in (self._total, total) and total != self._total:
@@ -99,10 +173,14 @@ class Transfer:
             raise self._failure(f"changed at its store meanwhile, from {self._total} bytes to {total}")
         self._total = self._total if total is None else total
 
-    def _failure(self, what: str) -> MagicHourApiError:
-        return MagicHourApiError(
+    def _failure(self, what: str, error: type[MagicHourApiError] = MagicHourApiError) -> MagicHourApiError:
+        return error(
             f"The download of project {self._project_id} {what}. It is still there to download: a retry starts again"
         )
+
+
+class SpoiltResultError(MagicHourApiError):
+    """What was written is not the result: it has to be written anew, from its first byte."""
 
 
 class _Unusable(Exception):
@@ -113,11 +191,90 @@ class _Expired(_Unusable):
     pass
 
 
+class _Misfit(_Unusable):
+    """What came is no result."""
+
+
+class _Arrived:
+    """What has come of a file: passed on once its first bytes are those of a result.
+
+    :param stream: to write to.
+    :param kind: of the result.
+    """
+
+    def __init__(self, stream: IO[bytes] | None, kind: Kind) -> None:
+        self.stream = stream
+        self.size = 0
+        self.is_written = False
+        self._kind = kind
+        self._head = b""
+        self._digest = hashlib.sha256()
+        self._boxes: Boxes | None = None
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    def take(self, piece: bytes) -> None:
+        self.size += len(piece)
+        self._digest.update(piece)
+        if self.is_written:
+            self._write(piece)
+            return
+        self._head += piece
+        if len(self._head) >= HEAD:
+            self._judge()
+
+    def end(self) -> None:
+        if not self.is_written:
+            self._judge()
+        if self._boxes and (trouble := self._boxes.trouble()):
+            raise _Misfit(trouble)
+
+    def _judge(self) -> None:
+        if wrong := what_it_is_instead(self._head, self._kind):
+            raise _Misfit(wrong)
+        self._boxes = Boxes() if is_iso_media(self._head) else None
+        self.is_written = True
+        self._write(self._head)
+
+    def _write(self, piece: bytes) -> None:
+        assert self.stream is not None
+        if self._boxes:
+            self._boxes.feed(piece)
+        self.stream.write(piece)
+
+
+class _Repeat:
+    """Bytes that come once more, and must be those that came before.
+
+    :param size: how many came before.
+    :param sha256: of those.
+    """
+
+    def __init__(self, size: int, sha256: str) -> None:
+        self._left = size
+        self._digest = hashlib.sha256()
+        self._expected = sha256
+
+    @property
+    def is_unfinished(self) -> bool:
+        return self._left > 0
+
+    def rest_of(self, piece: bytes) -> bytes | None:
+        """Return what is new in the next bytes, or None when those before are not the same."""
+        if not self._left:
+            return piece
+        self._digest.update(piece[: self._left])
+        rest, self._left = piece[self._left :], max(0, self._left - len(piece))
+        return rest if self._left or self._digest.hexdigest() == self._expected else None
+
+
 def _start(response: httpx.Response) -> int:
     """Return the first byte of the file that an answer holds, -1 when a part does not say."""
     if response.status_code != 206:
         return 0
-    part = re.match(r"bytes (\d+)-", response.headers.get("content-range", ""))
+    part = re.match(r"bytes ([0-9]{1,18})-", response.headers.get("content-range", ""))
     return int(part[1]) if part else -1
 
 
@@ -125,4 +282,22 @@ def _total(response: httpx.Response) -> int | None:
     """Return the size of the whole file, however little of it an answer holds, or None when it does not say."""
     is_whole = response.status_code == 200
     size = response.headers.get("content-length" if is_whole else "content-range", "").rpartition("/")[2]
-    return int(size) if size.isdecimal() else None
+    return int(size) if re.fullmatch("[0-9]{1,18}", size) else None
+
+
+def _validator(headers: Mapping[str, str]) -> str | None:
+    """Return what tells a file's version for sure (RFC 9110, 8.8): a strong ETag, or the date of an older change."""
+    if etag := strong_etag(headers):
+        return etag
+    try:
+        changed, now = (parsedate_to_datetime(headers[name]) for name in ("last-modified", "date"))
+        is_old = now.replace(tzinfo=UTC) - changed.replace(tzinfo=UTC) >= timedelta(seconds=1)
+    except (KeyError, ValueError, OverflowError):
+        return None
+    return headers["last-modified"] if is_old else None
+
+
+def strong_etag(headers: Mapping[str, str]) -> str | None:
+    """Return the ETag of an answer, None for a weak one, or for what is none."""
+    etag = headers.get("etag", "")
+    return etag if re.fullmatch(r'"[\x21\x23-\x7e]{1,200}"', etag) else None

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import math
+import os
+import re
+import secrets
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -10,76 +16,165 @@ from pathlib import Path
 from typing import IO
 
 from airflow_provider_magichour.compat import ObjectStoragePath
+from airflow_provider_magichour.exceptions import MagicHourStorageError
 from airflow_provider_magichour.media.stores import (
     BLOCK,
     AnyPath,
+    is_about_a_taken_name,
     is_published_when_closed,
+    local_path,
     move,
     opened,
     storage_errors,
 )
 
+DAY = 24 * 3600.0
+"""Seconds after which a temporary file that nobody has written to is one that a killed try left."""
 
-def write_atomically(path: AnyPath, fill: Callable[[IO[bytes]], int]) -> int:
+LONGEST_NAME = 255
+"""Bytes of a file's name, on nearly every file system."""
+
+
+class NameTakenError(MagicHourStorageError):
+    """Another has written under that name meanwhile; what is there is as it was."""
+
+
+def write_atomically(path: AnyPath, fill: Callable[[IO[bytes]], int], *, replaces: bool) -> int:
     """Write a file of which nothing is visible under its name before it is whole.
 
-    It is written under a deterministic temporary name beside it, then moved: a retry overwrites what a killed try left.
+    It is written under a temporary name of its own beside it, then moved; what killed tries left a day ago is removed.
     Only where an object appears when it is closed is it written under its own name.
 
     :param path: where it goes; missing folders are made.
     :param fill: writes the bytes and returns how many.
+    :param replaces: take the place of what is there; otherwise the name is taken only while nothing has it, which
+        local file systems, S3, Google Cloud Storage and Azure see to themselves.
+    :raises NameTakenError: when something has the name, which is left as it is.
     :raises MagicHourStorageError: naming path and cause; nothing partial is left.
     """
     with storage_errors("write", path):
-        if not isinstance(path, ObjectStoragePath) or path.protocol in ("file", "local"):
-            return _write_local(Path(path.path) if isinstance(path, ObjectStoragePath) else path, fill)
-        return (_write_object if is_published_when_closed(path) else _write_beside)(path, fill)
+        if local := local_path(path):
+            return _write_local(local, fill, replaces)
+        assert isinstance(path, ObjectStoragePath)
+        return (_write_object if is_published_when_closed(path) else _write_beside)(path, fill, replaces)
 
 
-def _write_local(path: Path, fill: Callable[[IO[bytes]], int]) -> int:
-    partial = path.with_name(f".{path.name}.part")
+def _write_local(path: Path, fill: Callable[[IO[bytes]], int], replaces: bool) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_old(path)
+    partial = path.with_name(partial_name(path.name))
     try:
-        with partial.open("wb") as stream:
+        # Exclusive creation follows no link, and is told of no file of another's.
+        with partial.open("xb") as stream:
             written = fill(stream)
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+        if replaces:
+            partial.replace(path)
+        else:
+            _take_name(partial, path)
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
     return written
 
 
-def _write_object(path: ObjectStoragePath, fill: Callable[[IO[bytes]], int]) -> int:
-    stream = opened(path, "wb")
+def _take_name(partial: Path, path: Path) -> None:
+    try:
+        try:
+            os.link(partial, path)
+        except FileExistsError:
+            raise
+        except OSError:
+            # No links there: an empty file holds the name until the whole one takes its place.
+            path.open("xb").close()
+            partial.replace(path)
+    except FileExistsError as error:
+        raise NameTakenError(f"{path} is there already") from error
+
+
+def partial_name(name: str) -> str:
+    """Return a temporary name for a file, which no other try has; a long one is cut, that it stays a name."""
+    end = f".{secrets.token_hex(8)}.part"
+    return f".{_stem(name)}{end}"
+
+
+def _stem(name: str) -> str:
+    room = LONGEST_NAME - len("..part.") - 16
+    raw = os.fsencode(name)
+    if len(raw) <= room:
+        return name
+    digest = hashlib.sha256(raw).hexdigest()[:8]
+    return f"{raw[: room - 8].decode(errors='ignore')}{digest}"
+
+
+def is_old_partial(candidate: str, age: float, name: str) -> bool:
+    """Return whether a file is what a killed try to write this name left: no try that lives.
+
+    :param candidate: name of a file beside it.
+    :param age: seconds since that was written to.
+    :param name: final name of what is to be written.
+    """
+    # Until 0.1 the name was the same for all tries.
+    return age > DAY and bool(re.fullmatch(rf"\.{re.escape(_stem(name))}(\.[0-9a-f]{{16}})?\.part", candidate))
+
+
+def _remove_old(path: Path) -> None:
+    now = time.time()
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in entries:
+            if not entry.name.endswith(".part") or not entry.is_file(follow_symlinks=False):
+                continue
+            if is_old_partial(entry.name, now - entry.stat(follow_symlinks=False).st_mtime, path.name):
+                with contextlib.suppress(OSError):
+                    os.unlink(entry.path)
+
+
+def _write_object(path: ObjectStoragePath, fill: Callable[[IO[bytes]], int], replaces: bool) -> int:
+    stream = opened(path, "wb" if replaces else "xb")
     try:
         written = _filled_ahead(stream, fill)
         stream.close()
-    except BaseException:
+    except BaseException as error:
         # Closing would make an object of what was written so far.
         with contextlib.suppress(Exception):
             stream.discard()
         stream.closed = True
+        if is_about_a_taken_name(error):
+            raise NameTakenError(f"{path} is there already") from error
         raise
     return written
 
 
-def _write_beside(path: ObjectStoragePath, fill: Callable[[IO[bytes]], int]) -> int:
-    partial = path.parent / f".{path.name}.part"
+def _write_beside(path: ObjectStoragePath, fill: Callable[[IO[bytes]], int], replaces: bool) -> int:
+    fs, partial = path.fs, path.parent / partial_name(path.name)
     with contextlib.suppress(Exception):  # opening tells the cause
-        path.fs.makedirs(path.parent.path, exist_ok=True)
+        fs.makedirs(path.parent.path, exist_ok=True)
+    with contextlib.suppress(Exception):  # what only tidies up fails nothing
+        _remove_old_beside(path)
     stream = opened(partial, "wb")
     try:
         written = _filled_ahead(stream, fill)
         stream.close()
-        move(path.fs, partial.path, path.path)
+        # To take a name exclusively these stores have no common way: the moment before the move is what is left.
+        if not replaces and fs.exists(path.path):
+            raise NameTakenError(f"{path} is there already")
+        move(fs, partial.path, path.path)
     except BaseException:
         # What fails here now is not the cause.
         with contextlib.suppress(Exception):
             stream.close()
         with contextlib.suppress(Exception):
-            path.fs.rm_file(partial.path)
+            fs.rm_file(partial.path)
         raise
     return written
+
+
+def _remove_old_beside(path: ObjectStoragePath) -> None:
+    for name in path.fs.ls(path.parent.path, detail=False):
+        candidate = name.rstrip("/").rpartition("/")[2]
+        if is_old_partial(candidate, math.inf, path.name):
+            written = path.fs.modified(name)
+            if is_old_partial(candidate, time.time() - written.timestamp(), path.name):
+                path.fs.rm_file(name)
 
 
 def _filled_ahead(stream: IO[bytes], fill: Callable[[IO[bytes]], int]) -> int:

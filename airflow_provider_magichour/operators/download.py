@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 class MagicHourDownloadOperator(BaseOperator):
     """Fetch the results of a finished project into the user's own storage; costs nothing.
 
-    Streamed; nothing partial is ever visible under a final name. In a folder a result is named after the project id,
-    and one that is there in full is not fetched again; a file named otherwise is left as it is when it holds the same
-    bytes (the result is fetched to compare), and anything else under that name is an error. Download URLs are asked
+    Streamed; nothing partial is ever visible under a final name. In a folder a result is named after the project id.
+    A file that holds the result's bytes is left as it is (the result is fetched to compare); one that is named after
+    the project and holds others is written anew, and anything else under that name is an error. Download URLs are asked
     for anew, so a task that runs a day after the wait works too. Returns where they are, in the API's order: absolute
     paths or URIs. Those are in the task's lineage; an ``AssetAlias`` among its ``outlets`` gets an event with each
     URI, an ``Asset`` has them in its event's extra.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import socket
 from collections.abc import Callable
@@ -377,3 +378,18 @@ def test_answer_that_is_too_liberal_to_be_read_strictly_is_read(send: Both, cloc
     with FakeServer(answer(b'{"id": "p1", "estimated_frame_cost": 5, "new": [1]}')) as api:
         created = send(ClientSettings(api_key="mhk_k", base_url=api.url), CREATE)
     assert (created.id, created.credits_charged) == ("p1", 5)
+
+
+@pytest.mark.parametrize(
+    "page", [b"<!DOCTYPE html><p>Sign in", b"\xef\xbb\xbf\n<html>", b"<!-- a proxy -->\n<HTML lang='en'>"]
+)
+def test_page_that_answers_an_upload_is_no_success(send: Both, clock: Any, photo: Path, page: bytes) -> None:
+    with FakeServer(answer(page, Content_Type="text/html")) as store:
+        named = {"items": [{"upload_url": f"{store.url}/x?Signature=secret", "file_path": "api-assets/x.jpg"}]}
+        told = r"upload a file.*an HTML page.*HTTP 200"
+        with (
+            FakeServer(answer(json.dumps(named).encode())) as api,
+            pytest.raises(MagicHourApiError, match=told) as caught,
+        ):
+            send(ClientSettings(api_key="k", base_url=api.url), photo)
+    assert "secret" not in str(caught.value)

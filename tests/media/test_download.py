@@ -4,11 +4,13 @@ import contextlib
 import errno
 import io
 import json
-import random
+import os
 import re
 import resource
 import subprocess
+import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,9 +28,9 @@ from airflow_provider_magichour.exceptions import (
 )
 from airflow_provider_magichour.operators import MagicHourDownloadOperator
 from tests.scenes.fake_server import FakeServer, answer
-from tests.scenes.media import CuttingStore, five_cuts, name_store
+from tests.scenes.media import CuttingStore, five_cuts, movie, name_store
 
-BODY = bytes(range(256)) * 40
+BODY = movie(10_240)
 
 pytest_plugins = ["tests.scenes.media_fixtures"]
 pytestmark = pytest.mark.filterwarnings("ignore:UPath '(bucket|shelf)' filesystem not explicitly implemented")
@@ -195,10 +197,19 @@ def test_overwrite_replaces_what_is_there(download: Any, project: str, clip: byt
     assert target.read_bytes() == clip
 
 
-def test_what_a_killed_try_left_is_overwritten(download: Any, project: str, clip: bytes, tmp_path: Path) -> None:
-    (tmp_path / f".{project}.mp4.part").write_bytes(bytes(10 * len(clip)))
+def test_what_killed_tries_left_is_removed_a_day_later_and_live_ones_are_not(
+    download: Any, project: str, clip: bytes, tmp_path: Path
+) -> None:
+    other = tmp_path / ".another.mp4.0123456789abcdef.part"
+    left = [tmp_path / f".{project}.mp4.part", tmp_path / f".{project}.mp4.0123456789abcdef.part"]
+    live = tmp_path / f".{project}.mp4.fedcba9876543210.part"
+    for path in (other, *left, live):
+        path.write_bytes(bytes(10 * len(clip)))
+    for path in (other, *left):
+        os.utime(path, (time.time() - 25 * 3600,) * 2)
     download(project, f"{tmp_path}/")
-    assert [path.read_bytes() for path in everything_in(tmp_path)] == [clip]
+    assert everything_in(tmp_path) == sorted([other, live, tmp_path / f"{project}.mp4"])
+    assert (tmp_path / f"{project}.mp4").read_bytes() == clip
 
 
 # Cuts
@@ -235,22 +246,19 @@ def test_download_that_is_cut_for_ever_ends_in_an_api_error_and_leaves_nothing(
 
 
 def test_store_without_ranges_sends_the_file_again(download: Any, sandbox: Any, project: str, tmp_path: Path) -> None:
-    cut = answer(BODY[:5000], Content_Length=len(BODY))
+    cut = answer(BODY[:5000], Content_Length=len(BODY), ETag='"v1"')
     with serving(sandbox, cut, answer(BODY)):
         (uri,) = download(project, f"{tmp_path}/")
     assert Path(uri).read_bytes() == BODY
 
 
 def test_chunked_download_that_is_cut_goes_on(download: Any, sandbox: Any, project: str, tmp_path: Path) -> None:
-    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    cut = head + b"1388\r\n" + BODY[:5000] + b"\r\n"
-    span = f"bytes 5000-{len(BODY) - 1}/{len(BODY)}"
-    with serving(sandbox, cut, answer(BODY[5000:], "206 Partial Content", Content_Range=span)):
+    with serving(sandbox, CHUNKED + chunk(BODY[:5000]), part(5000, len(BODY))):
         (uri,) = download(project, f"{tmp_path}/")
     assert Path(uri).read_bytes() == BODY
 
 
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+CHUNKED = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nETag: "v1"\r\n\r\n'
 
 
 def chunk(body: bytes) -> bytes:
@@ -259,7 +267,7 @@ def chunk(body: bytes) -> bytes:
 
 def part(start: int, end: int, total: object = len(BODY)) -> bytes:
     """Return an answer with BODY[start:end], as one part of so many bytes."""
-    return answer(BODY[start:end], "206 Partial Content", Content_Range=f"bytes {start}-{end - 1}/{total}")
+    return answer(BODY[start:end], "206 Partial Content", Content_Range=f"bytes {start}-{end - 1}/{total}", ETag='"v1"')
 
 
 def refused_range(total: object) -> bytes:
@@ -270,7 +278,7 @@ def refused_range(total: object) -> bytes:
 def test_part_that_ends_early_is_not_taken_for_the_rest(
     download: Any, sandbox: Any, project: str, tmp_path: Path, told: bool
 ) -> None:
-    cut = answer(BODY[:5000], Content_Length=len(BODY)) if told else CHUNKED + chunk(BODY[:5000])
+    cut = answer(BODY[:5000], Content_Length=len(BODY), ETag='"v1"') if told else CHUNKED + chunk(BODY[:5000])
     with serving(sandbox, cut, part(5000, 7000), part(7000, len(BODY))) as store:
         (uri,) = download(project, f"{tmp_path}/")
     assert Path(uri).read_bytes() == BODY
@@ -281,7 +289,7 @@ def test_part_that_ends_early_is_not_taken_for_the_rest(
 def test_part_of_a_size_that_nobody_tells_is_never_taken_for_the_rest(
     download: Any, sandbox: Any, project: str, tmp_path: Path, told: bool
 ) -> None:
-    cut = answer(BODY[:5000], Content_Length=len(BODY)) if told else CHUNKED + chunk(BODY[:5000])
+    cut = answer(BODY[:5000], Content_Length=len(BODY), ETag='"v1"') if told else CHUNKED + chunk(BODY[:5000])
     with serving(sandbox, cut, part(5000, 7000, "*")), pytest.raises(MagicHourApiError, match="broke off"):
         download(project, f"{tmp_path}/")
     assert everything_in(tmp_path) == []
@@ -290,9 +298,9 @@ def test_part_of_a_size_that_nobody_tells_is_never_taken_for_the_rest(
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        pytest.param(answer(BODY[:5000], Content_Length=len(BODY)), part(5000, 8000, 8000), id="part"),
-        pytest.param(answer(BODY[:5000], Content_Length=len(BODY)), answer(BODY[:8000]), id="whole"),
-        pytest.param(answer(BODY[:5000], Content_Length=len(BODY)), refused_range(5000), id="none"),
+        pytest.param(answer(BODY[:5000], Content_Length=len(BODY), ETag='"v1"'), part(5000, 8000, 8000), id="part"),
+        pytest.param(answer(BODY[:5000], Content_Length=len(BODY), ETag='"v1"'), answer(BODY[:8000]), id="whole"),
+        pytest.param(answer(BODY[:5000], Content_Length=len(BODY), ETag='"v1"'), refused_range(5000), id="none"),
     ],
 )
 def test_file_that_changes_on_its_way_is_published_neither_in_part_nor_joined(
@@ -362,7 +370,7 @@ def test_part_that_was_not_asked_for_is_never_joined(
 ) -> None:
     first, last = (int(number) for number in span.split()[1].split("/")[0].split("-"))
     wrong = answer(BODY[first : last + 1], "206 Partial Content", Content_Range=span)
-    cut = answer(BODY[:5000], Content_Length=len(BODY))
+    cut = answer(BODY[:5000], Content_Length=len(BODY), ETag='"v1"')
     with serving(sandbox, cut, wrong), contextlib.suppress(MagicHourError):
         download(project, f"{tmp_path}/")
     assert [path.read_bytes() for path in everything_in(tmp_path)] in ([], [BODY])
@@ -373,7 +381,7 @@ def test_part_that_was_not_asked_for_is_never_joined(
 def test_clip_cut_five_times_at_any_byte_is_right_fetched_once_and_never_seen_in_part(
     download: Any, sandbox: Any, project: str, tmp_path: Path, scheme: str, seed: int
 ) -> None:
-    body = random.Random(seed).randbytes(3_000_017)
+    body = movie(3_000_017, seed)
     final = tmp_path / f"{project}.mp4"
     with CuttingStore(body, five_cuts(len(body), seed), look=final.exists) as store:
         name_store(sandbox, store.url)
@@ -580,6 +588,7 @@ class Bucket(AbstractFileSystem):
     protocol = "bucket"
     cachable = False
     objects: ClassVar[dict[str, bytes]] = {}
+    ages: ClassVar[dict[str, float]] = {}
     is_full: ClassVar[bool] = False
     is_read_only: ClassVar[bool] = False
     is_lost: ClassVar[bool] = False
@@ -600,6 +609,9 @@ class Bucket(AbstractFileSystem):
     def _open(self, path: str, mode: str = "rb", block_size: Any = None, **options: Any) -> Any:
         options.pop("cache_options", None)
         return BucketFile(self, path, mode, block_size or 4096, **options)
+
+    def modified(self, path: str) -> datetime:
+        return datetime.now(UTC) - timedelta(seconds=self.ages.get(path, 0))
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
         return self.objects[path][start:end]
@@ -663,7 +675,7 @@ class Shelf(Bucket):
         raise NotImplementedError
 
     def _rm(self, path: str) -> None:
-        if not self.streams[path].closed:
+        if path in self.streams and not self.streams[path].closed:
             raise PermissionError(errno.EBUSY, "Device or resource busy")
         super()._rm(path)
 
@@ -685,6 +697,7 @@ def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> t
     for name in ("is_full", "is_read_only", "is_lost"):
         monkeypatch.setattr(Bucket, name, False)
     monkeypatch.setattr(Bucket, "objects", {})
+    monkeypatch.setattr(Bucket, "ages", {})
     monkeypatch.setattr(Shelf, "folders", set())
     monkeypatch.setattr(Shelf, "streams", {})
     return kind
@@ -699,7 +712,7 @@ def test_store_gets_the_clip(download: Any, project: str, clip: bytes, bucket: t
 def test_store_gets_the_clip_over_cuts_and_never_shows_a_part(
     download: Any, sandbox: Any, project: str, bucket: type[Bucket]
 ) -> None:
-    body = random.Random(1).randbytes(3_000_017)
+    body = movie(3_000_017, 1)
     name = f"clips/{project}.mp4"
     with CuttingStore(body, five_cuts(len(body), 1), look=lambda: name in bucket.objects) as store:
         name_store(sandbox, store.url)
@@ -717,17 +730,20 @@ def test_failed_download_into_a_store_tells_its_own_cause(
     sandbox.faults.add("download", cut_at=0, times=None)
     with pytest.raises(MagicHourApiError, match="broke off"):
         download(project, f"{bucket.protocol}://clips/today/clip.mp4")
-    assert list(bucket.objects) == (["clips/today/.clip.mp4.part"] if is_lost else [])
+    left = r"clips/today/\.clip\.mp4\.[0-9a-f]{16}\.part"
+    assert [bool(re.fullmatch(left, name)) for name in bucket.objects] == ([True] if is_lost else [])
 
 
-def test_next_try_writes_over_what_the_last_one_left(
+def test_next_try_removes_what_one_left_a_day_ago(
     download: Any, project: str, clip: bytes, bucket: type[Bucket]
 ) -> None:
-    bucket.objects["clips/.clip.mp4.part"] = bytes(10 * len(clip))
+    live, left = (f"clips/.clip.mp4.{each * 16}.part" for each in "ab")
+    bucket.objects.update({live: b"live", left: b"left"})
+    bucket.ages[left] = 25 * 3600
     download(project, f"{bucket.protocol}://clips/clip.mp4")
-    assert bucket.objects == {"clips/clip.mp4": clip}
+    assert bucket.objects == {"clips/clip.mp4": clip, live: b"live"}
     download(project, f"{bucket.protocol}://clips/clip.mp4")
-    assert bucket.objects == {"clips/clip.mp4": clip}
+    assert bucket.objects == {"clips/clip.mp4": clip, live: b"live"}
 
 
 def test_store_that_is_full_is_named(

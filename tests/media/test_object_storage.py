@@ -224,9 +224,18 @@ def test_several_results_are_numbered(download: Any, sandbox: Any, bucket: Bucke
 def test_object_that_is_there_in_full_is_left_alone(
     download: Any, sandbox: Any, project: str, clip: bytes, bucket: Bucket
 ) -> None:
-    bucket.put(f"clips/{project}.mp4", bytes(len(clip)))
+    bucket.put(f"clips/{project}.mp4", clip)
+    before = bucket.client.head_object(Bucket=bucket.name, Key=f"clips/{project}.mp4")["LastModified"]
     assert download(project, "s3://media/clips/") == [f"s3://media/clips/{project}.mp4"]
-    assert bucket.get(f"clips/{project}.mp4") == bytes(len(clip))
+    assert bucket.client.head_object(Bucket=bucket.name, Key=f"clips/{project}.mp4")["LastModified"] == before
+
+
+def test_object_of_the_same_size_and_other_bytes_is_fetched_again(
+    download: Any, project: str, clip: bytes, bucket: Bucket
+) -> None:
+    bucket.put(f"clips/{project}.mp4", bytes(len(clip)))
+    download(project, "s3://media/clips/")
+    assert bucket.get(f"clips/{project}.mp4") == clip
 
 
 def test_object_of_another_size_is_fetched_again(download: Any, project: str, clip: bytes, bucket: Bucket) -> None:

@@ -87,9 +87,18 @@ def running_bucket() -> Iterator[Bucket]:
         server.stop()
 
 
+FTYP = b"\0\0\0\x18ftypisom\0\0\2\0isommp41"
+
+
+def movie(size: int, seed: int = 0) -> bytes:
+    """Return so many bytes that are an MP4 by its boxes: what is in them is random."""
+    rest = size - len(FTYP)
+    return FTYP + rest.to_bytes(4, "big") + b"mdat" + random.Random(seed).randbytes(rest - 8)
+
+
 def give_result(sandbox: Any, project: str, file: Path, size: int) -> bytes:
-    """Let a project's result be a file of so many random bytes, and return those."""
-    body = random.Random(size).randbytes(size)
+    """Let a project's result be an MP4 of so many bytes, and return those."""
+    body = movie(size, seed=size)
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(body)
     sandbox.jobs[project].result = type(sandbox.jobs[project].result)(file)
@@ -159,6 +168,7 @@ class CuttingStore:
         if span:
             request.send_header("Content-Range", f"bytes {start}-{len(self._body) - 1}/{len(self._body)}")
         request.send_header("Content-Length", str(len(rest)))
+        request.send_header("ETag", '"of-this-file"')
         request.end_headers()
         piece = rest[: self._cuts.pop(0)] if self._cuts else rest
         request.wfile.write(piece)
@@ -169,12 +179,23 @@ class CuttingStore:
 def refusing_to_commit(bucket: Bucket, status: int, code: str) -> Iterator[str]:
     """Stand before an S3 server that takes the parts of an object and refuses to put them together; yields its URL."""
 
+    def refuses(method: str, path: str) -> bool:
+        return method == "POST" and "uploadId=" in path
+
+    with refusing(bucket, refuses, status, code) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def refusing(bucket: Bucket, refuses: Callable[[str, str], bool], status: int, code: str) -> Iterator[str]:
+    """Stand before an S3 server and refuse what a function of method and path says; yields its URL."""
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"  # S3's client waits for "100 Continue", which 1.0 does not know
 
         def pass_on(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
-            if self.command == "POST" and "uploadId=" in self.path:
+            if refuses(self.command, self.path):
                 error = f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>Not this time.</Message></Error>'
                 self.answer(status, {}, error.encode())
                 return

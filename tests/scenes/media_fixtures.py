@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.scenes.media import MIB, Bucket, connection_to, give_result, running_bucket
+from tests.scenes.media import MIB, Bucket, connection_to, give_result, refusing, running_bucket
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +24,16 @@ def bucket(running: Bucket, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     monkeypatch.setenv("AIRFLOW_CONN_BUCKET", connection_to(running.url))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     return running
+
+
+@pytest.fixture
+def write_only(bucket: Bucket, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Id of a connection to the bucket whose role may write, and neither look nor list."""
+    # Airflow keeps a store's file system by connection id.
+    conn_id = f"write_only_{abs(hash(request.node.nodeid))}"
+    with refusing(bucket, lambda method, _: method in ("HEAD", "GET"), 403, "AccessDenied") as url:
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", connection_to(url))
+        yield conn_id
 
 
 @pytest.fixture

@@ -72,8 +72,11 @@ def tool(*arguments: str) -> list[str]:
 
 def write_file(path: Path, mib: int) -> None:
     piece = os.urandom(MIB)
+    # Results are checked: this is an MP4 by its boxes, of which the last one has a size in 64 bits.
+    head = b"\0\0\0\x10ftypisom\0\0\2\0" + b"\0\0\0\1mdat" + (mib * MIB - 16).to_bytes(8, "big")
     with path.open("wb") as file:
-        for _ in range(mib):
+        file.write(head + piece[len(head) :])
+        for _ in range(mib - 1):
             file.write(piece)
 
 

@@ -1,0 +1,72 @@
+"""Where a URL that the API names, or a redirect, may lead: not from TLS to none, and into no private network."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable, Iterable
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+
+from airflow_provider_magichour.exceptions import MagicHourApiError
+
+
+def check_address(url: str, *, before: str, base_url: str) -> None:
+    """Refuse a URL that leads where nothing of this API can lie.
+
+    :param url: about to be opened.
+    :param before: what named it: the base URL, or the URL that redirects to it.
+    :param base_url: of the API; private addresses are reached only from an API that is on one itself.
+    :raises MagicHourApiError: naming the host, but nothing of the rest, which is signed.
+    :raises httpx.InvalidURL: for what is no URL.
+    """
+    if reason := refusal(httpx.URL(url), before=httpx.URL(before), base=httpx.URL(base_url), addresses=addresses_of):
+        raise MagicHourApiError(f"The API's answer leads to a place that is refused: {reason}. Nothing was sent there")
+
+
+def refusal(
+    url: httpx.URL, *, before: httpx.URL, base: httpx.URL, addresses: Callable[[str], Iterable[str]]
+) -> str | None:
+    """Say why a URL must not be opened, or None when it may be. Pure, but for the addresses that it asks for.
+
+    :param url: about to be opened.
+    :param before: what named it.
+    :param base: base URL of the API.
+    :param addresses: returns those of a host; none when they cannot be known.
+    """
+    if url.scheme == "http" and before.scheme == "https":
+        return f"http://{url.host} is not encrypted, and what names it ({before.host}) was"
+    if any(map(is_private, addresses(url.host))) and not any(map(is_private, addresses(base.host))):
+        return f"{url.host} is in a private network, and the API ({base.host}) is not"
+    return None
+
+
+def is_private(address: str) -> bool:
+    """Return whether an address leads into a private network, to this machine, or to nobody."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(ip, ipaddress.IPv6Address):
+        ip = ip.ipv4_mapped or ip.sixtofour or ip
+    return ip.is_private or ip.is_link_local or ip.is_reserved or ip.is_multicast or ip in SHARED
+
+
+SHARED = ipaddress.ip_network("100.64.0.0/10")
+"""Behind the address translation of a provider (RFC 6598)."""
+
+
+def addresses_of(host: str) -> set[str]:
+    """Return the addresses of a host; of a name that a proxy is to resolve, none."""
+    try:
+        return {str(ipaddress.ip_address(host))}
+    except ValueError:
+        pass
+    proxies = getproxies()
+    if any(proxies.get(name) for name in ("http", "https", "all")) and not proxy_bypass(host):
+        return set()
+    try:
+        return {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
+    except (OSError, UnicodeError):  # connecting will tell
+        return set()
