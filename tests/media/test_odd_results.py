@@ -1,0 +1,39 @@
+"""Results that are not where they were, or not what lies there already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_magichour.exceptions import MagicHourStorageError
+from airflow_provider_magichour.operators import MagicHourDownloadOperator
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+
+def download(project_id: str, destination: object, context: Any) -> Path:
+    task = MagicHourDownloadOperator(task_id="d", project_id=project_id, destination=str(destination))
+    return Path(task.execute(context())[0].removeprefix("file://"))
+
+
+def test_a_url_that_the_store_calls_gone_is_asked_for_anew(sandbox: Any, context: Any, tmp_path: Path) -> None:
+    job = sandbox.add_job()
+    sandbox.faults.add("download", status=410)
+    clip = download(job.id, tmp_path, context)
+    assert clip.read_bytes() == job.result.file.read_bytes()
+    assert sandbox.requests.counts["get"] == 2
+
+
+def test_a_file_that_begins_with_the_result_and_goes_on_is_another_one(
+    sandbox: Any, context: Any, tmp_path: Path
+) -> None:
+    job, target = sandbox.add_job(), tmp_path / "clip.mp4"
+    longer = job.result.file.read_bytes() + b"more"
+    target.write_bytes(longer)
+    # A store that tells no size leaves nothing but the bytes to go by.
+    sandbox.faults.add("download", status=500)
+    with pytest.raises(MagicHourStorageError, match="not this project's"):
+        download(job.id, target, context)
+    assert target.read_bytes() == longer
