@@ -37,3 +37,8 @@ def test_a_file_that_begins_with_the_result_and_goes_on_is_another_one(
     with pytest.raises(MagicHourStorageError, match="not this project's"):
         download(job.id, target, context)
     assert target.read_bytes() == longer
+
+
+def test_a_result_is_asked_for_as_it_is_not_compressed(sandbox: Any, context: Any, tmp_path: Path) -> None:
+    download(sandbox.add_job().id, tmp_path, context)
+    assert [each.headers["accept-encoding"] for each in sandbox.requests.to("download")] == ["identity"]
