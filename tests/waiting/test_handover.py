@@ -54,3 +54,13 @@ def test_a_project_that_is_finished_no_more_is_no_result(sandbox: Any, context: 
         task = MagicHourImageToVideoOperator(task_id="submit", image="saved-items/a.png", end_seconds=5)
     with pytest.raises(MagicHourApiError, match=f"{job} was finished and is queued now; a retry waits"):
         task.resume_execution("execute_complete", {"event": event}, context(store))
+
+
+@pytest.mark.parametrize(("told", "named"), [("image", "video"), (None, "image")], ids=["event", "of-0.1.0"])
+def test_the_kind_that_was_waited_for_counts_whatever_the_dag_names_by_now(
+    sandbox: Any, context: Any, told: str | None, named: str
+) -> None:
+    job = sandbox.add_job("image").id
+    task = MagicHourProjectSensor(task_id="wait", project_id=job, kind=named, deferrable=True)
+    event = {"project_id": job, "kind": told, "end": "finished"}
+    assert task.resume_execution("execute_complete", {"event": event}, context())["kind"] == "image"
