@@ -1,4 +1,4 @@
-"""Results that are not where they were, or not what lies there already."""
+"""How results are asked for, and asked for again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_magichour.exceptions import MagicHourStorageError
 from airflow_provider_magichour.operators import MagicHourDownloadOperator
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -24,19 +23,6 @@ def test_a_url_that_the_store_calls_gone_is_asked_for_anew(sandbox: Any, context
     clip = download(job.id, tmp_path, context)
     assert clip.read_bytes() == job.result.file.read_bytes()
     assert sandbox.requests.counts["get"] == 2
-
-
-def test_a_file_that_begins_with_the_result_and_goes_on_is_another_one(
-    sandbox: Any, context: Any, tmp_path: Path
-) -> None:
-    job, target = sandbox.add_job(), tmp_path / "clip.mp4"
-    longer = job.result.file.read_bytes() + b"more"
-    target.write_bytes(longer)
-    # A store that tells no size leaves nothing but the bytes to go by.
-    sandbox.faults.add("download", status=500)
-    with pytest.raises(MagicHourStorageError, match="not this project's"):
-        download(job.id, target, context)
-    assert target.read_bytes() == longer
 
 
 def test_a_result_is_asked_for_as_it_is_not_compressed(sandbox: Any, context: Any, tmp_path: Path) -> None:
