@@ -90,7 +90,7 @@ class MagicHourHook(BaseHook):
 
     @contextlib.asynccontextmanager
     async def async_client(self) -> AsyncIterator[AsyncMagicHourClient]:
-        """Open an async client: ``async with hook.async_client() as client``."""
+        """Open an async client, which only reads: ``async with hook.async_client() as client``."""
         from airflow_provider_magichour.api.client import AsyncMagicHourClient
 
         async with AsyncMagicHourClient(await self.async_settings()) as client:

@@ -9,7 +9,7 @@ import logging
 import random
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from types import TracebackType
 from typing import IO, Any, Self, TypeVar
@@ -27,6 +27,7 @@ from airflow_provider_magichour.api.schemas import UploadUrl
 from airflow_provider_magichour.api.settings import ClientSettings
 from airflow_provider_magichour.api.tools import Kind
 from airflow_provider_magichour.api.transport import transport_for
+from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 
 T = TypeVar("T")
 
@@ -35,9 +36,6 @@ USER_AGENT = f"airflow-provider-magichour/{__version__}"
 
 
 UPLOAD_PATIENCE = 120.0
-
-
-CHUNK = 1 << 16
 
 
 MOST_HOPS = 6
@@ -259,7 +257,7 @@ class MagicHourClient(_BaseClient):
 
 
 class AsyncMagicHourClient(_BaseClient):
-    """Async client with the same methods; use it as an async context manager, in one event loop.
+    """Async client that reads and does nothing else; use it as an async context manager, in one event loop.
 
     Any number of tasks may use it at a time: its requests to the API leave at the rate of its settings, over as many
     connections as those allow, and after a 429 none leaves until the API wants to be asked again.
@@ -292,7 +290,15 @@ class AsyncMagicHourClient(_BaseClient):
             self._transport = None
 
     async def send(self, call: Call[T], *, patience: float = 0.0) -> T:
-        """Send a call, repeating it in place while that is safe; see the sync client."""
+        """Send a call that reads, repeating it in place.
+
+        :param call: a GET of the API; what pays, uploads or deletes is for the sync client.
+        :param patience: seconds in which repeats may begin; 0 for one attempt.
+        :raises MagicHourApiError: when the API, or the way to it, failed.
+        :raises MagicHourInvalidRequestError: for a call that does not only read; nothing was sent.
+        """
+        if call.method != "GET" or not call.is_to_api:
+            raise MagicHourInvalidRequestError(f"Could not {call.what}: the async client only reads; use the sync one")
         began, attempt = time.monotonic(), 0
         while True:
             attempt += 1
@@ -302,8 +308,6 @@ class AsyncMagicHourClient(_BaseClient):
             await asyncio.sleep(self._delay_or_raise(call, outcome, attempt=attempt, began=began, patience=patience))
 
     async def _attempt(self, call: Call[T]) -> T | Failure:
-        if not call.is_to_api:
-            return await self._attempt_now(call)
         async with self.gate:
             outcome = await self._attempt_now(call)
         if isinstance(outcome, Failure) and outcome.status == 429:
@@ -311,9 +315,8 @@ class AsyncMagicHourClient(_BaseClient):
         return outcome
 
     async def _attempt_now(self, call: Call[T]) -> T | Failure:
-        sent = self._sent_apart if call.creates or call.content else self._sent
         try:
-            return self._read(call, await sent(call))
+            return self._read(call, await self._sent(call))
         except (httpx.RequestError, httpx.InvalidURL) as error:
             return self._lost(error)
 
@@ -332,31 +335,3 @@ class AsyncMagicHourClient(_BaseClient):
         response = await self._transport.handle_async_request(request)
         await response.aread()
         return response
-
-    async def _sent_apart(self, call: Call[Any]) -> httpx.Response:
-        """Send over a connection of its own: a kept one that was closed meanwhile would look like a lost answer.
-
-        Uploads too: a kept one sends only bodies that are in memory.
-        """
-        with _connecting():
-            await asyncio.to_thread(_tls)
-            http = httpx.AsyncClient(**self._options())
-        async with http:
-            with contextlib.ExitStack() as stack:
-                stack.enter_context(_unlogged())
-                content = _chunks(stack.enter_context(call.content())) if call.content else None
-                return await http.request(**self._request(call), content=content)
-
-    async def upload(
-        self, content: Callable[[], IO[bytes]], *, size: int, extension: str, type: Kind = "image"
-    ) -> UploadUrl:
-        """Upload a file, streamed; see the sync client."""
-        target = (await self.send(endpoints.upload_urls(extension, type), patience=UPLOAD_PATIENCE)).items[0]
-        await asyncio.to_thread(self._check, target)
-        await self.send(endpoints.put_file(target.upload_url, content, size), patience=UPLOAD_PATIENCE)
-        return target
-
-
-async def _chunks(stream: IO[bytes]) -> AsyncIterator[bytes]:
-    while chunk := await asyncio.to_thread(stream.read, CHUNK):
-        yield chunk

@@ -18,6 +18,7 @@ from airflow_provider_magichour.api.requests import image_to_video_request
 from airflow_provider_magichour.api.settings import ClientSettings
 from airflow_provider_magichour.exceptions import (
     MagicHourApiError,
+    MagicHourInvalidRequestError,
     MagicHourRejectedError,
     MagicHourUnsureSubmissionError,
 )
@@ -28,7 +29,7 @@ ACCOUNT = endpoints.get_account()
 
 
 class Both:
-    """One session with either client: steps are calls to send, files to upload, or things to do in between."""
+    """One session with either client: steps are calls to send, files to upload (sync), or things to do in between."""
 
     def __init__(self, is_async: bool) -> None:
         self._is_async = is_async
@@ -53,9 +54,6 @@ class Both:
             for step in steps:
                 if isinstance(step, endpoints.Call):
                     results = await client.send(step, patience=patience)
-                elif isinstance(step, Path):
-                    size = step.stat().st_size
-                    results = await client.upload(opener(step), size=size, extension="jpg")
                 else:
                     step()
         return results
@@ -65,8 +63,13 @@ def opener(path: Path) -> Callable[[], IO[bytes]]:
     return lambda: path.open("rb")
 
 
+@pytest.fixture
+def send() -> Both:
+    return Both(is_async=False)
+
+
 @pytest.fixture(params=["sync", "async"])
-def send(request: pytest.FixtureRequest) -> Both:
+def read(request: pytest.FixtureRequest) -> Both:
     return Both(request.param == "async")
 
 
@@ -94,18 +97,18 @@ def test_create_is_repeated_where_nothing_was_made(
     assert len(clock.sleeps) >= 3
 
 
-def test_retry_after_in_seconds_is_kept(send: Both, sandbox: Any, settings: ClientSettings, clock: Any) -> None:
-    sandbox.faults.add("create", status=429, headers={"Retry-After": "17"})
-    send(settings, CREATE)
+def test_retry_after_in_seconds_is_kept(read: Both, sandbox: Any, settings: ClientSettings, clock: Any) -> None:
+    sandbox.faults.add("account", status=429, headers={"Retry-After": "17"})
+    read(settings, ACCOUNT)
     assert clock.sleeps == [17.0]
 
 
 def test_retry_after_as_a_date_counts_from_the_answers_own_date(
-    send: Both, sandbox: Any, settings: ClientSettings, clock: Any
+    read: Both, sandbox: Any, settings: ClientSettings, clock: Any
 ) -> None:
     headers = {"Date": formatdate(1_000_000_000, usegmt=True), "Retry-After": formatdate(1_000_000_023, usegmt=True)}
-    sandbox.faults.add("create", status=429, headers=headers)
-    send(settings, CREATE)
+    sandbox.faults.add("account", status=429, headers=headers)
+    read(settings, ACCOUNT)
     assert clock.sleeps == [23.0]
 
 
@@ -143,17 +146,17 @@ def test_retry_after_beyond_the_patience_fails_at_once(
     "fault", [{"cut": True}, {"half_body": True}, {"status": 500}, {"text": "<html>", "status": 504}]
 )
 def test_reads_are_repeated_after_any_trouble(
-    send: Both, sandbox: Any, settings: ClientSettings, clock: Any, fault: dict[str, Any]
+    read: Both, sandbox: Any, settings: ClientSettings, clock: Any, fault: dict[str, Any]
 ) -> None:
     sandbox.faults.add("account", times=2, **fault)
-    assert send(settings, ACCOUNT).tier == "pro"
+    assert read(settings, ACCOUNT).tier == "pro"
     assert len(sandbox.requests.to("account")) == 3
 
 
-def test_reads_without_patience_are_sent_once(send: Both, sandbox: Any, settings: ClientSettings, clock: Any) -> None:
+def test_reads_without_patience_are_sent_once(read: Both, sandbox: Any, settings: ClientSettings, clock: Any) -> None:
     sandbox.faults.add("account", status=500, times=None)
     with pytest.raises(MagicHourApiError, match="HTTP 500"):
-        send(settings, ACCOUNT, patience=0)
+        read(settings, ACCOUNT, patience=0)
     assert (len(sandbox.requests), clock.sleeps) == (1, [])
 
 
@@ -292,11 +295,11 @@ def test_download_follows_redirects_without_the_key(sandbox: Any, settings: Clie
             assert f"User-Agent: {USER_AGENT}" in server.heads[0]
 
 
-def test_redirect_of_a_read_is_not_followed(send: Both, clock: Any) -> None:
+def test_redirect_of_a_read_is_not_followed(read: Both, clock: Any) -> None:
     with FakeServer(answer(b"{}")) as elsewhere:
         redirect = answer(b"", "302 Found", Location=f"{elsewhere.url}/v1/account")
         with FakeServer(redirect) as api, pytest.raises(MagicHourApiError, match="Redirects are not followed"):
-            send(ClientSettings(api_key="mhk_k", base_url=api.url), ACCOUNT)
+            read(ClientSettings(api_key="mhk_k", base_url=api.url), ACCOUNT)
         assert elsewhere.heads == []
 
 
@@ -314,18 +317,18 @@ def test_refused_key_is_explained_with_connection_and_key_page(
     assert settings.api_key not in str(caught.value)
 
 
-def test_unreachable_api_is_explained_with_the_base_url_field(send: Both, clock: Any) -> None:
+def test_unreachable_api_is_explained_with_the_base_url_field(read: Both, clock: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(MagicHourApiError, match=r"base URL \(host\) of connection 'c'") as caught:
-        send(ClientSettings(api_key="mhk_k", base_url=f"http://127.0.0.1:{port}", source="connection 'c'"), ACCOUNT)
+        read(ClientSettings(api_key="mhk_k", base_url=f"http://127.0.0.1:{port}", source="connection 'c'"), ACCOUNT)
     assert caught.value.status_code is None
 
 
 @pytest.mark.parametrize("base_url", ["http://127.0.0.1:port", "http://[::1", "https://exa mple.com", "http://"])
-def test_base_url_that_is_none_is_an_error_of_ours(send: Both, clock: Any, base_url: str) -> None:
+def test_base_url_that_is_none_is_an_error_of_ours(read: Both, clock: Any, base_url: str) -> None:
     with pytest.raises(MagicHourApiError):
-        send(ClientSettings(api_key="mhk_k", base_url=base_url), ACCOUNT)
+        read(ClientSettings(api_key="mhk_k", base_url=base_url), ACCOUNT)
 
 
 def test_httpx_logs_requests_of_others_but_none_of_ours(
@@ -372,6 +375,17 @@ def test_async_client_can_be_cancelled_while_it_waits_for_an_answer() -> None:
                     await task
 
     asyncio.run(asyncio.wait_for(cancelled(), 20))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [CREATE, endpoints.delete_project("p1"), endpoints.upload_urls("jpg")],
+    ids=["create", "delete", "ask where to upload"],
+)
+def test_async_client_refuses_what_does_not_only_read(sandbox: Any, settings: ClientSettings, call: Any) -> None:
+    with pytest.raises(MagicHourInvalidRequestError, match="only reads"):
+        Both(is_async=True)(settings, call)
+    assert len(sandbox.requests) == 0
 
 
 def test_answer_that_is_too_liberal_to_be_read_strictly_is_read(send: Both, clock: Any) -> None:
