@@ -119,6 +119,31 @@ def test_host_that_is_no_base_url_is_refused(resolve: Resolve, host: str) -> Non
         resolve(as_json(host=host))
 
 
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("https://me:secret@api.magichour.ai", "https://api.magichour.ai"),
+        ("https://secret@api.magichour.ai/v2", "https://api.magichour.ai/v2"),
+        ("me:secret@api.magichour.ai:8443", "https://api.magichour.ai:8443"),
+        ("https://me:sec/secret@api.magichour.ai", "https://api.magichour.ai"),
+        ("https://me:sec ret secret@api.magichour.ai", "https://api.magichour.ai"),
+        ("https://api.magichour.ai?token=secret", "https://api.magichour.ai"),
+        ("https://api.magichour.ai/v2?", "https://api.magichour.ai/v2"),
+        ("https://api.magichour.ai/v2#secret", "https://api.magichour.ai/v2"),
+        ("https://me:sec?secret@api.magichour.ai", "https://..."),
+        ("https://api.magichour.ai?token=a@secret", "https://..."),
+        ("ftp://me:secret@api.magichour.ai", "ftp://api.magichour.ai"),
+    ],
+)
+def test_login_query_and_fragment_of_a_base_url_are_refused_and_not_shown(
+    resolve: Resolve, host: str, shown: str
+) -> None:
+    with pytest.raises(MagicHourInvalidRequestError, match="take it out") as caught:
+        resolve(as_json(host=host))
+    assert f"Host {shown!r} of connection 'mh' holds a" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("password", [None, "", "  ", "\n"])
 def test_connection_without_a_key_says_where_to_get_one(resolve: Resolve, password: Any) -> None:
     with pytest.raises(MagicHourInvalidRequestError, match=r"'mh' has no API key.*magichour\.ai/developer"):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Callable, Iterable
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
+from airflow_provider_magichour.api.proxies import proxy_for
 from airflow_provider_magichour.exceptions import MagicHourApiError
 
 
@@ -63,8 +63,7 @@ def addresses_of(host: str) -> set[str]:
         return {str(ipaddress.ip_address(host))}
     except ValueError:
         pass
-    proxies = getproxies()
-    if any(proxies.get(name) for name in ("http", "https", "all")) and not proxy_bypass(host):
+    if proxy_for(f"https://{host}") or proxy_for(f"http://{host}"):
         return set()
     try:
         return {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}

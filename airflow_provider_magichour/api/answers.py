@@ -189,6 +189,6 @@ def retry_after_seconds(value: str | None, *, date: str | None, now: float) -> f
 def _http_date(value: str | None) -> float | None:
     try:
         moment = parsedate_to_datetime(value or "")
-    except ValueError:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):  # no date, or a year that no calendar has
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

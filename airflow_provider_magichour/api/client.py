@@ -9,7 +9,7 @@ import logging
 import random
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from types import TracebackType
 from typing import IO, Any, Self, TypeVar
@@ -20,13 +20,15 @@ from airflow_provider_magichour import __version__
 from airflow_provider_magichour.api import answers, endpoints
 from airflow_provider_magichour.api.addresses import check_address
 from airflow_provider_magichour.api.answers import Failure
+from airflow_provider_magichour.api.bodies import LONGEST, unpacked
 from airflow_provider_magichour.api.endpoints import Call
 from airflow_provider_magichour.api.gate import Gate
+from airflow_provider_magichour.api.proxies import Proxied
 from airflow_provider_magichour.api.repeats import backoff, repeat_delay
 from airflow_provider_magichour.api.schemas import UploadUrl
 from airflow_provider_magichour.api.settings import ClientSettings
 from airflow_provider_magichour.api.tools import Kind
-from airflow_provider_magichour.api.transport import transport_for
+from airflow_provider_magichour.api.transport import Reader, lost
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 
 T = TypeVar("T")
@@ -40,17 +42,6 @@ UPLOAD_PATIENCE = 120.0
 
 MOST_HOPS = 6
 """Places that one download may lead through: its URL, and five redirects."""
-
-
-NEVER_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-    httpx.LocalProtocolError,
-    httpx.InvalidURL,
-)
 
 
 _ours: ContextVar[bool] = ContextVar("_ours", default=False)
@@ -97,15 +88,11 @@ class _BaseClient:
         self.settings = settings
 
     def _options(self) -> dict[str, Any]:
-        return {
-            "verify": _tls(),
-            "timeout": self.settings.request_timeout,
-            # httpx drops idle connections after 5 s by default: sooner than the next look.
-            "limits": httpx.Limits(max_connections=self.settings.max_connections, keepalive_expiry=60),
-        }
+        return {"transport": Proxied(_tls()), "timeout": self.settings.request_timeout}
 
     def _request(self, call: Call[Any]) -> dict[str, Any]:
-        headers = {"User-Agent": USER_AGENT}
+        # Answers are small: to unpack them costs more than they save.
+        headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
         url = call.target
         if call.is_to_api:
             url = self.settings.base_url.rstrip("/") + call.target
@@ -118,16 +105,17 @@ class _BaseClient:
     def _check(self, target: UploadUrl) -> None:
         check_address(target.upload_url, before=self.settings.base_url, base_url=self.settings.base_url)
 
-    def _read(self, call: Call[T], response: httpx.Response) -> T | Failure:
-        return answers.read_answer(call, response.status_code, response.headers, response.content, now=time.time())
-
-    def _lost(self, error: httpx.RequestError | httpx.InvalidURL) -> Failure:
-        """Name what went wrong without httpx's text, which may hold addresses."""
-        if isinstance(error, NEVER_SENT):
-            return Failure(f"no connection ({answers.why_no_connection(error)})", sent=False)
-        if isinstance(error, httpx.TimeoutException):
-            return Failure(f"no answer within {self.settings.request_timeout:g} s ({type(error).__name__})")
-        return Failure(f"the connection was lost ({type(error).__name__})")
+    def _read(self, call: Call[T], status: int, headers: Mapping[str, str], body: bytes) -> T | Failure:
+        try:
+            try:
+                body = unpacked(body, headers.get("content-encoding"))
+            except ValueError as error:
+                if 200 <= status < 300:
+                    return Failure(f"an answer that cannot be read (HTTP {status}; it is {error})", status=status)
+                body = b""
+            return answers.read_answer(call, status, headers, body, now=time.time())
+        except Exception as error:  # a net: nothing that a server says may end a wait
+            return _unreadable(error, status)
 
     def _delay_or_raise(
         self, call: Call[Any], failure: Failure, *, attempt: int, began: float, patience: float
@@ -144,6 +132,10 @@ class _BaseClient:
             raise answers.error_for(call, failure, source=self.settings.source) from None
         logging.getLogger(__name__).info("Could not %s: %s; again in %.1f s", call.what, failure.reason, delay)
         return delay
+
+
+def _unreadable(error: Exception, status: int | None = None) -> Failure:
+    return Failure(f"an answer that cannot be read ({type(error).__name__})", status=status)
 
 
 class MagicHourClient(_BaseClient):
@@ -191,9 +183,31 @@ class MagicHourClient(_BaseClient):
                 request = self._request(call)
                 if call.content:
                     request["content"] = stack.enter_context(call.content())
-                return self._read(call, self._connected(call, stack).request(**request))
+                http = self._connected(call, stack)
+                return self._exchanged(call, http, http.build_request(**request))
             except (httpx.RequestError, httpx.InvalidURL) as error:
-                return self._lost(error)
+                return lost(error, self.settings.request_timeout)
+
+    def _exchanged(self, call: Call[T], http: httpx.Client, request: httpx.Request) -> T | Failure:
+        try:
+            with contextlib.closing(http.send(request, stream=True)) as response:
+                body = self._bounded(response)
+        except (httpx.RequestError, httpx.InvalidURL, OSError):  # the last one: of the file that is uploaded
+            raise
+        except Exception as error:  # a net, as in _read
+            return _unreadable(error)
+        return self._read(call, response.status_code, response.headers, body)
+
+    def _bounded(self, response: httpx.Response) -> bytes:
+        """Read a body as it is sent, until its end or until it is too long; the rest of that is not wanted."""
+        body, end = bytearray(), time.monotonic() + self.settings.request_timeout
+        for piece in response.iter_raw():
+            body += piece
+            if len(body) > LONGEST:
+                break
+            if time.monotonic() > end:
+                raise httpx.ReadTimeout("the answer does not end", request=response.request)
+        return bytes(body[: LONGEST + 1])
 
     def _connected(self, call: Call[Any], stack: contextlib.ExitStack) -> httpx.Client:
         with _connecting():
@@ -266,7 +280,7 @@ class AsyncMagicHourClient(_BaseClient):
     def __init__(self, settings: ClientSettings) -> None:
         super().__init__(settings)
         self.gate = Gate(settings.requests_per_second, settings.max_connections)
-        self._transport: httpx.AsyncBaseTransport | None = None
+        self._reader: Reader | None = None
 
     def renew(self, settings: ClientSettings) -> None:
         """Use other settings from now on; requests that are under way end as they began.
@@ -285,9 +299,9 @@ class AsyncMagicHourClient(_BaseClient):
         await self.aclose()
 
     async def aclose(self) -> None:
-        if self._transport is not None:
-            await self._transport.aclose()
-            self._transport = None
+        if self._reader is not None:
+            await self._reader.aclose()
+            self._reader = None
 
     async def send(self, call: Call[T], *, patience: float = 0.0) -> T:
         """Send a call that reads, repeating it in place.
@@ -315,23 +329,21 @@ class AsyncMagicHourClient(_BaseClient):
         return outcome
 
     async def _attempt_now(self, call: Call[T]) -> T | Failure:
+        request = self._request(call)
         try:
-            return self._read(call, await self._sent(call))
-        except (httpx.RequestError, httpx.InvalidURL) as error:
-            return self._lost(error)
+            reader = self._reader or await self._connected()
+        except Exception as error:  # certificates
+            return Failure(f"no connection ({answers.why_no_connection(error)})", sent=False)
+        try:
+            answer = await reader.get(request["url"], request["headers"], seconds=self.settings.request_timeout)
+        except Exception as error:  # a net, as in _read
+            return _unreadable(error)
+        if isinstance(answer, Failure):
+            return answer
+        return self._read(call, answer.status, answer.headers, answer.body)
 
-    async def _sent(self, call: Call[Any]) -> httpx.Response:
-        """Send below httpx's client, which costs as much as the rest of a look at a project."""
-        if self._transport is None:
-            with _connecting():
-                tls = await asyncio.to_thread(_tls)
-                # Another one may have made it while this one waited.
-                self._transport = self._transport or transport_for(
-                    self.settings.base_url, tls, self.settings.max_connections
-                )
-        seconds = self.settings.request_timeout
-        timeouts = {"connect": seconds, "read": seconds, "write": seconds, "pool": seconds}
-        request = httpx.Request(**self._request(call), extensions={"timeout": timeouts})
-        response = await self._transport.handle_async_request(request)
-        await response.aread()
-        return response
+    async def _connected(self) -> Reader:
+        tls = await asyncio.to_thread(_tls)
+        # Another one may have made it while this one waited.
+        self._reader = self._reader or Reader(tls)
+        return self._reader

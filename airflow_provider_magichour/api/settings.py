@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -74,12 +75,27 @@ def _base_url(connection: Connection, conn_id: str) -> str:
         (parts.hostname or "").encode("idna")
     except ValueError:  # brackets without end, a port above 65535, a name with an empty or too long part
         parts, port = urlsplit(""), None
+    for mark, what in (("@", "a login"), ("?", "a query"), ("#", "a fragment")):
+        if mark in host:
+            # Each HTTP library does something else with it, and a login would take the API key's place.
+            raise MagicHourInvalidRequestError(
+                f"Host {_without_secrets(url)!r} of connection {conn_id!r} holds {what}, which is not shown here: "
+                "take it out. The API key is the connection's password; a base URL is scheme, host, port and path"
+            )
     if parts.scheme not in ("http", "https") or not parts.hostname or any(map(str.isspace, host)):
         raise MagicHourInvalidRequestError(
             f"Host {host!r} of connection {conn_id!r}: a base URL with http or https is needed, "
             f"such as {DEFAULT_BASE_URL}; leave it empty for the real API"
         )
     return url if parts.port or not port else parts._replace(netloc=f"{parts.netloc}:{port}").geturl()
+
+
+def _without_secrets(url: str) -> str:
+    """Return a URL for a message: of one with both a login and a query nobody knows where either ends."""
+    scheme, _, rest = url.partition("://")
+    if "@" in rest and ("?" in rest or "#" in rest):
+        return f"{scheme}://..."
+    return f"{scheme}://{re.split('[?#]', rest.rpartition('@')[2])[0]}"
 
 
 def _number(extra: Mapping[str, Any], name: str, conn_id: str) -> float:

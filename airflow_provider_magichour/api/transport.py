@@ -1,78 +1,126 @@
-"""Kept-alive connections for many small requests: a transport under httpx's interface.
+"""Reads over kept-alive connections, for many that wait in one event loop: HTTP/1.1 by hand, parsed in C.
 
 httpx's own pool walks all its connections for each request: with 1,000 waiting projects a look costs several times the
 CPU that it costs here, and more again once requests queue up, without recovering (httpx 0.28, httpcore 1.0.9).
+aiohttp in this place was measured too: docs/benchmarks.md.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import ssl
-from urllib.request import getproxies, proxy_bypass
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import quote, urlsplit
 
 import httptools
 import httpx
 
+from airflow_provider_magichour.api.answers import Failure, why_no_connection
+from airflow_provider_magichour.api.bodies import LONGEST
+from airflow_provider_magichour.api.proxies import proxy_for
+
 IDLE = 60.0
 """Seconds that an unused connection is kept: longer than looks lie apart."""
 
+LONGEST_HEAD = 1 << 18
+"""Bytes of an answer before its body: gateways send long headers, but none like that."""
 
-def transport_for(base_url: str, verify: ssl.SSLContext, connections: int) -> httpx.AsyncBaseTransport:
-    """Return what sends requests to an API: httpx's own transport where the environment names a proxy for it.
+NEVER_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+    httpx.InvalidURL,
+)
 
-    :param base_url: of the API.
-    :param verify: how to verify the server.
-    :param connections: open at a time; behind a proxy alone, as otherwise the caller bounds them.
+
+def lost(error: httpx.RequestError | httpx.InvalidURL, seconds: float) -> Failure:
+    """Name what went wrong without httpx's text, which may hold addresses.
+
+    :param seconds: that were allowed.
     """
-    url = httpx.URL(base_url)
-    proxies = getproxies()
-    proxy = proxies.get(url.scheme) or proxies.get("all")
-    if proxy and not proxy_bypass(url.host):
-        # As curl, requests and httpx's client read it.
-        proxy = proxy if "://" in proxy else f"http://{proxy}"
-        limits = httpx.Limits(max_connections=connections, keepalive_expiry=IDLE)
-        return httpx.AsyncHTTPTransport(verify=verify, proxy=proxy, limits=limits)
-    return KeptConnections(verify)
+    if isinstance(error, NEVER_SENT):
+        return Failure(f"no connection ({why_no_connection(error)})", sent=False)
+    if isinstance(error, httpx.TimeoutException):
+        return Failure(f"no answer within {seconds:g} s ({type(error).__name__})")
+    return Failure(f"the connection was lost ({type(error).__name__})")
 
 
-class KeptConnections(httpx.AsyncBaseTransport):
-    """Send small requests over as few connections as are needed at a time; the caller bounds how many.
+class Answer(NamedTuple):
+    """What a server said.
 
-    HTTP/1.1, no proxies; bodies are read whole. To be used in one event loop.
-
-    :param verify: how to verify servers.
+    :param headers: by name in lower case.
+    :param body: as sent, cut after 1 MiB and one byte more.
     """
 
-    def __init__(self, verify: ssl.SSLContext) -> None:
-        self._verify = verify
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Reader:
+    """Send GET requests over as few connections as are needed at a time; the caller bounds how many.
+
+    Where the environment names a proxy, httpx's own pool is used. To be used in one event loop.
+
+    :param tls: how to verify servers.
+    """
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        self._tls = tls
         self._idle: list[_Connection] = []
         self._closed = False
+        self._proxied: dict[str, httpx.AsyncHTTPTransport | None] = {}
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and return its answer, read in full.
+    async def get(self, url: str, headers: Mapping[str, str], *, seconds: float) -> Answer | Failure:
+        """Return the answer to a request, or why there is none.
 
-        :raises httpx.TransportError: when there is none; its class says whether the request may have arrived.
+        :param seconds: to connect in, and then for all of the exchange.
         """
-        body = await request.aread()
-        kept = self._kept(request.url)
-        if kept is not None:
+        origin = "/".join(url.split("/", 3)[:3])
+        try:
+            if (proxied := self._transport(origin)) is not None:
+                async with asyncio.timeout(2 * seconds):
+                    return await _through(proxied, url, headers, seconds)
+            return await self._direct(_place(origin), url[len(origin) :], headers, seconds)
+        except TimeoutError as error:
+            return Failure(f"no answer within {seconds:g} s ({type(error).__name__})")
+        except (httpx.RequestError, httpx.InvalidURL) as error:
+            return lost(error, seconds)
+
+    def _transport(self, origin: str) -> httpx.AsyncHTTPTransport | None:
+        if origin not in self._proxied:
             try:
-                return await self._exchange(kept, request, body)
+                proxy = proxy_for(origin)
+                limits = httpx.Limits(max_connections=None, keepalive_expiry=IDLE)
+                made = httpx.AsyncHTTPTransport(verify=self._tls, proxy=proxy, limits=limits) if proxy else None
+            except Exception as error:  # a URL or a proxy of another kind, packages for proxies
+                raise httpx.ConnectError(str(error)) from error
+            self._proxied[origin] = made
+        return self._proxied[origin]
+
+    async def _direct(self, place: _Place, target: str, headers: Mapping[str, str], seconds: float) -> Answer:
+        head = _head(place, target, headers)
+        if (kept := self._kept(place)) is not None:
+            try:
+                return await self._exchange(kept, head, seconds)
             except _Stale:
                 pass  # the server had closed it meanwhile, and said nothing
         try:
-            return await self._exchange(await self._connect(request), request, body)
+            return await self._exchange(await self._connect(place, seconds), head, seconds)
         except _Stale as error:
             raise httpx.RemoteProtocolError(str(error)) from None
 
-    async def _connect(self, request: httpx.Request) -> _Connection:
-        url = request.url
-        tls = self._verify if url.scheme == "https" else None
-        port = url.port or (443 if tls else 80)
+    async def _connect(self, place: _Place, seconds: float) -> _Connection:
+        tls = self._tls if place.tls else None
         try:
-            async with asyncio.timeout(_timeout(request, "connect")):
+            async with asyncio.timeout(seconds):
                 _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: _Connection(_origin(url)), url.host, port, ssl=tls, happy_eyeballs_delay=0.25
+                    lambda: _Connection(place), place.host, place.port, ssl=tls, happy_eyeballs_delay=0.25
                 )
         except TimeoutError as error:
             raise httpx.ConnectTimeout(str(error)) from error
@@ -80,10 +128,10 @@ class KeptConnections(httpx.AsyncBaseTransport):
             raise httpx.ConnectError(str(error)) from error
         return connection
 
-    async def _exchange(self, connection: _Connection, request: httpx.Request, body: bytes) -> httpx.Response:
+    async def _exchange(self, connection: _Connection, head: bytes, seconds: float) -> Answer:
         try:
-            async with asyncio.timeout(_timeout(request, "read")):
-                response = await connection.exchange(request, body)
+            async with asyncio.timeout(seconds):
+                return await connection.exchange(head)
         except TimeoutError as error:
             raise httpx.ReadTimeout(str(error)) from error
         finally:
@@ -92,16 +140,15 @@ class KeptConnections(httpx.AsyncBaseTransport):
                 self._idle.append(connection)
             else:
                 connection.close()
-        return response
 
-    def _kept(self, url: httpx.URL) -> _Connection | None:
+    def _kept(self, place: _Place) -> _Connection | None:
         """Take the connection used last, so that those too many grow old and are closed."""
-        now, origin = asyncio.get_running_loop().time(), _origin(url)
+        now = asyncio.get_running_loop().time()
         while self._idle and (self._idle[0].is_closed or now - self._idle[0].idle_since > IDLE):
             self._idle.pop(0).close()
         while self._idle:
             connection = self._idle.pop()
-            if connection.origin == origin and not connection.is_closed:
+            if connection.place == place and not connection.is_closed:
                 return connection
             connection.close()
         return None
@@ -111,6 +158,55 @@ class KeptConnections(httpx.AsyncBaseTransport):
         self._closed = True
         while self._idle:
             self._idle.pop().close()
+        for transport in self._proxied.values():
+            if transport is not None:
+                await transport.aclose()
+
+
+async def _through(transport: httpx.AsyncHTTPTransport, url: str, headers: Mapping[str, str], seconds: float) -> Answer:
+    timeouts = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
+    request = httpx.Request("GET", url, headers=headers, extensions={"timeout": timeouts})
+    response = await transport.handle_async_request(request)
+    try:
+        body = bytearray()
+        async for piece in response.aiter_raw():
+            body += piece
+            if len(body) > LONGEST:
+                break
+    finally:
+        await response.aclose()
+    return Answer(response.status_code, response.headers, bytes(body[: LONGEST + 1]))
+
+
+class _Place(NamedTuple):
+    host: str
+    port: int
+    tls: bool
+    name: str
+    """As the header ``Host`` says it."""
+
+
+@functools.lru_cache(64)
+def _place(origin: str) -> _Place:
+    try:
+        parts = urlsplit(origin)
+        host = (parts.hostname or "").encode("idna").decode()
+        port = parts.port
+    except ValueError as error:
+        raise httpx.InvalidURL("it has no host, or a port that is none") from error
+    if parts.scheme not in ("http", "https") or not host or " " in host:
+        raise httpx.InvalidURL("it has no host, or neither http nor https")
+    name = f"[{host}]" if ":" in host else host
+    usual = 443 if parts.scheme == "https" else 80
+    return _Place(host, port or usual, parts.scheme == "https", f"{name}:{port}" if port not in (None, usual) else name)
+
+
+def _head(place: _Place, target: str, headers: Mapping[str, str]) -> bytes:
+    path = (target or "/") if target.isascii() else quote(target, safe="/%?&=:@!$'()*+,;~")
+    lines = (f"GET {path} HTTP/1.1", f"Host: {place.name}", *(f"{name}: {value}" for name, value in headers.items()))
+    if any("\r" in line or "\n" in line or not line.isascii() for line in lines):
+        raise httpx.LocalProtocolError("a header holds what none can carry")
+    return "\r\n".join((*lines, "", "")).encode()
 
 
 class _Stale(Exception):
@@ -120,28 +216,25 @@ class _Stale(Exception):
 class _Connection(asyncio.Protocol):
     """One connection, one request at a time; it is also what the parser calls back."""
 
-    def __init__(self, origin: tuple[str, str, int | None]) -> None:
-        self.origin = origin
+    def __init__(self, place: _Place) -> None:
+        self.place = place
         self.idle_since = 0.0
         self.is_closed = False
-        self._answer: asyncio.Future[httpx.Response] | None = None
+        self._answer: asyncio.Future[Answer] | None = None
 
     @property
     def is_reusable(self) -> bool:
         """Whether the last answer was read in full and the server keeps the connection."""
         return not self.is_closed and self._answer is None
 
-    async def exchange(self, request: httpx.Request, body: bytes) -> httpx.Response:
-        lines = [b"%s: %s\r\n" % header for header in request.headers.raw]
-        if any(line.count(b"\n") > 1 or line.count(b"\r") > 1 for line in lines):
-            raise httpx.LocalProtocolError("a header holds a line break")
+    async def exchange(self, head: bytes) -> Answer:
         self._parser = httptools.HttpResponseParser(self)
         self._began = self._has_head = False
+        self._size = 0
         self._headers: list[tuple[bytes, bytes]] = []
-        self._body: list[bytes] = []
-        self._answer = answer = asyncio.Future[httpx.Response]()
-        first = b"%s %s HTTP/1.1\r\n" % (request.method.encode(), request.url.raw_path)
-        self._transport.write(b"".join((first, *lines, b"\r\n", body)))
+        self._body = bytearray()
+        self._answer = answer = asyncio.Future[Answer]()
+        self._transport.write(head)
         return await answer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -153,10 +246,18 @@ class _Connection(asyncio.Protocol):
             self.close()  # nothing was asked
             return
         self._began = True
+        self._size += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._finish(httpx.RemoteProtocolError(str(error)))
+            self.close()
+            return
+        if len(self._body) > LONGEST:
+            self._finish(self._said())
+            self.close()
+        elif not self._has_head and self._size > LONGEST_HEAD:
+            self._finish(httpx.RemoteProtocolError("a head without end"))
             self.close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -166,23 +267,26 @@ class _Connection(asyncio.Protocol):
         self._has_head = self._parser.get_status_code() >= 200
 
     def on_body(self, body: bytes) -> None:
-        self._body.append(body)
+        self._body += body
 
     def on_message_complete(self) -> None:
-        status = self._parser.get_status_code()
-        if status < 200:
+        if self._parser.get_status_code() < 200:
             self._headers.clear()  # informational: the answer comes after it
             return
-        if not self._parser.should_keep_alive():
-            self.close()
-        self._finish(httpx.Response(status, headers=self._headers, content=b"".join(self._body)))
+        if self._answer is None or not self._parser.should_keep_alive():
+            self.close()  # in the first case it said more than was asked
+        self._finish(self._said())
+
+    def _said(self) -> Answer:
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._headers}
+        return Answer(self._parser.get_status_code(), headers, bytes(self._body[: LONGEST + 1]))
 
     @property
     def _is_unbounded(self) -> bool:
         """Whether the answer ends with the connection: only then is its end no error."""
         return {name.lower() for name, _ in self._headers}.isdisjoint({b"content-length", b"transfer-encoding"})
 
-    def _finish(self, outcome: httpx.Response | Exception) -> None:
+    def _finish(self, outcome: Answer | Exception) -> None:
         answer, self._answer = self._answer, None
         if answer and not answer.done():
             if isinstance(outcome, Exception):
@@ -197,19 +301,10 @@ class _Connection(asyncio.Protocol):
         if not self._began:
             self._finish(_Stale("the server closed the connection without an answer"))
         elif self._has_head and self._is_unbounded:
-            self.on_message_complete()  # an answer without length ends here
+            self._finish(self._said())  # an answer without length ends here
         else:
             self._finish(httpx.RemoteProtocolError("the server closed the connection within an answer"))
 
     def close(self) -> None:
         self.is_closed = True
         self._transport.close()
-
-
-def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    return url.scheme, url.host, url.port
-
-
-def _timeout(request: httpx.Request, phase: str) -> float | None:
-    seconds: float | None = request.extensions.get("timeout", {}).get(phase)
-    return seconds

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from types import TracebackType
 
@@ -38,6 +39,10 @@ class FakeServer:
         self._listener.close()
         self._thread.join(10)
 
+    def say(self, *answers: bytes) -> None:
+        """Answer with these from now on."""
+        self._answers = list(answers)
+
     def _serve(self) -> None:
         for connection in self._connections():
             with connection, contextlib.suppress(OSError):
@@ -59,6 +64,29 @@ class FakeServer:
                 break
             received += piece
         return received.decode("latin-1")
+
+
+class EndlessServer(FakeServer):
+    """Say a head, then the same piece again and again until nobody listens any more.
+
+    :param head: what is said once.
+    :param piece: what is repeated.
+    :param pause: seconds between two pieces.
+    """
+
+    def __init__(self, head: bytes, piece: bytes, pause: float = 0.0) -> None:
+        super().__init__(head)
+        self._piece, self._pause = piece, pause
+
+    def _serve(self) -> None:
+        for connection in self._connections():
+            with connection, contextlib.suppress(OSError):
+                connection.settimeout(10)
+                self.heads.append(self._head(connection))
+                connection.sendall(self._answers[0])
+                while True:
+                    connection.sendall(self._piece)
+                    time.sleep(self._pause)
 
 
 def answer(body: bytes, status: str = "200 OK", **headers: object) -> bytes:

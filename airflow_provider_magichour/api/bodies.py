@@ -1,0 +1,43 @@
+"""What an answer's bytes are, read with a bound: what is compressed may unpack to anything. Pure."""
+
+from __future__ import annotations
+
+import zlib
+
+LONGEST = 1 << 20
+"""Bytes of an answer's body, as sent and unpacked: the API's own are some kilobytes."""
+
+EITHER = 32 + zlib.MAX_WBITS
+"""Both gzip and deflate, told apart by their first bytes."""
+
+
+def unpacked(body: bytes, encoding: str | None) -> bytes:
+    """Return a body without its compression.
+
+    :param body: as sent, cut after :data:`LONGEST` and one more.
+    :param encoding: the header ``Content-Encoding``.
+    :raises ValueError: when it is too long, damaged, or compressed in a way that nobody asked for.
+    """
+    if len(body) > LONGEST:
+        raise ValueError("longer than 1 MiB")
+    match (encoding or "identity").strip().lower():
+        case "identity":
+            return body
+        case "gzip" | "x-gzip" | "deflate" if body:
+            return _inflated(body)
+        case _ if not body:
+            return body
+    raise ValueError("compressed in a way that was not asked for")
+
+
+def _inflated(body: bytes) -> bytes:
+    inflate = zlib.decompressobj(EITHER)
+    try:
+        plain = inflate.decompress(body, LONGEST + 1)
+    except zlib.error as error:
+        raise ValueError("its compression is damaged") from error
+    if len(plain) > LONGEST:
+        raise ValueError("longer than 1 MiB")
+    if not inflate.eof:
+        raise ValueError("its compression ends too early")
+    return plain
