@@ -19,7 +19,11 @@ from tools.bench.schedules import KNOWN_SPREAD, SCHEDULES, TAIL, cost, learned, 
 from tools.bench.server import RETRY_AFTER
 from tools.bench.variants import VARIANTS
 
-INTERLEAVED = {100: ("floor", "ours", "dbt"), 1000: ("floor", "ours", "dbt"), 5000: ("floor", "ours")}
+INTERLEAVED = {
+    100: ("floor", "ours", "dbt"),
+    1000: ("floor", "ours", "over_aiohttp", "dbt"),
+    5000: ("floor", "ours", "over_aiohttp"),
+}
 """What runs in every round; the others run in the first one."""
 
 PEER_MODULES = (

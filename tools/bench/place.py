@@ -19,12 +19,14 @@ FOLDER = ROOT / ".cache" / "bench"
 PYTHON = FOLDER / "venv" / "bin" / "python"
 CONSTRAINTS = [ROOT / "constraints" / name for name in ("airflow-3.3.txt", "bench.txt")]
 PEERS = [
+    "aiohttp",
     "apache-airflow",
     "apache-airflow-providers-dbt-cloud",
     "apache-airflow-providers-http",
     "apache-airflow-providers-standard",
     "magic-hour",
     "httpx",
+    "httpx2",
     "uvloop",
 ]
 

@@ -9,6 +9,8 @@ from typing import Any
 
 DAY = 86400.0
 FLOOR_CONNECTIONS = 50
+SHARED_CONNECTIONS = 50
+"""Of the libraries' shared clients: as the floor, and as few as the bound allows ours."""
 
 Job = Callable[[int], Awaitable[None]]
 """Waits for the project of that number, for good unless something goes wrong."""
@@ -38,6 +40,13 @@ def ours(port: int, interval: float | None) -> Job:
         )
 
     return job
+
+
+def ours_over_aiohttp(port: int, interval: float | None) -> Job:
+    from tools.bench import over_aiohttp
+
+    over_aiohttp.take_the_transport_s_place()
+    return ours(port, interval)
 
 
 def dbt(port: int, interval: float | None) -> Job:
@@ -105,6 +114,44 @@ def naive(port: int, interval: float | None) -> Job:
     return job
 
 
+def aiohttp_one_session(port: int, interval: float | None) -> Job:
+    """aiohttp as its documentation says: one session for all jobs, its answers parsed as JSON."""
+    import aiohttp
+
+    session: aiohttp.ClientSession | None = None
+
+    async def job(number: int) -> None:
+        nonlocal session
+        if session is None:
+            connector = aiohttp.TCPConnector(limit=SHARED_CONNECTIONS, keepalive_timeout=60)
+            session = aiohttp.ClientSession(connector=connector, headers={"Authorization": "Bearer mhk_bench"})
+        while True:
+            async with session.get(f"https://127.0.0.1:{port}/v1/video-projects/p{number}") as answer:
+                project = await answer.json()
+            if project["status"] != "rendering":
+                return
+            await asyncio.sleep(interval or 5.0)
+
+    return job
+
+
+def httpx2_one_client(port: int, interval: float | None) -> Job:
+    """httpx2 with one client for all jobs, told to keep its connections longer than looks lie apart."""
+    import httpx2
+
+    limits = httpx2.Limits(max_connections=SHARED_CONNECTIONS, keepalive_expiry=60)
+    client = httpx2.AsyncClient(timeout=120, limits=limits, headers={"Authorization": "Bearer mhk_bench"})
+
+    async def job(number: int) -> None:
+        while True:
+            answer = await client.get(f"https://127.0.0.1:{port}/v1/video-projects/p{number}")
+            if answer.json()["status"] != "rendering":
+                return
+            await asyncio.sleep(interval or 5.0)
+
+    return job
+
+
 def floor(port: int, interval: float | None) -> Job:
     from tools.bench.floor import Pool
 
@@ -123,6 +170,9 @@ def floor(port: int, interval: float | None) -> Job:
 VARIANTS: dict[str, tuple[str, Callable[[int, float | None], Job]]] = {
     "floor": ("floor: keep-alive by hand", floor),
     "ours": ("ours: MagicHourProjectTrigger", ours),
+    "over_aiohttp": ("ours over aiohttp", ours_over_aiohttp),
+    "aiohttp": ("aiohttp, one session", aiohttp_one_session),
+    "httpx2": ("httpx2, one client", httpx2_one_client),
     "dbt": ("dbt Cloud's trigger", dbt),
     "http": ("HTTP provider's sensor trigger", http_provider),
     "sdk": ("vendor's SDK, one async client", sdk),
