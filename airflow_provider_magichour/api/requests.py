@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from airflow_provider_magichour.api import capabilities
+from airflow_provider_magichour.api.arguments import given, plain
 from airflow_provider_magichour.api.schemas import DEPRECATED_FIELDS, ImageToVideoRequest
 from airflow_provider_magichour.api.signatures import shown
 from airflow_provider_magichour.api.tools import IMAGE_TO_VIDEO, Request
@@ -59,17 +59,11 @@ def image_to_video_request(
         "style": {"prompt": prompt},
         "name": name,
     }
-    body = merge_extra(without_none(named), extra_body)
+    body = merge_extra(argued(named), extra_body)
     try:
         request = Request(IMAGE_TO_VIDEO, ImageToVideoRequest.model_validate(body).body())
     except ValidationError as error:
         raise MagicHourInvalidRequestError(_explain(error)) from None
-    try:
-        json.dumps(request.body, allow_nan=False, ensure_ascii=False).encode()
-    except (TypeError, ValueError) as error:
-        raise MagicHourInvalidRequestError(
-            f"The request cannot be written as JSON: {error}. Nothing was sent."
-        ) from None
     if validate and (refused := table_refusal(request)):
         raise MagicHourInvalidRequestError(
             f"{refused}. Nothing was sent. "
@@ -105,7 +99,7 @@ def estimated_cost(request: Request) -> capabilities.Estimate | None:
 
 
 def deprecation_warnings(extra_body: Mapping[str, Any] | None) -> list[str]:
-    """Name each deprecated field in ``extra_body`` and what replaces it."""
+    """Name each deprecated field in an ``extra_body`` that was merged, and what replaces it."""
     present = set(_leaves(extra_body or {}))
     return [
         f"extra_body field {path} is deprecated: {advice}"
@@ -114,9 +108,18 @@ def deprecation_warnings(extra_body: Mapping[str, Any] | None) -> list[str]:
     ]
 
 
+def argued(named: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a request that an operator's arguments make.
+
+    :param named: the arguments, where they stand in the API's body; None, and what a template makes of it, is not sent.
+    :raises MagicHourInvalidRequestError: naming the first that JSON does not have.
+    """
+    return without_none(plain(named, names=ARGUMENTS))
+
+
 def without_none(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Drop None, and the objects that are empty without it."""
-    cleaned = {k: without_none(v) if isinstance(v, Mapping) else v for k, v in value.items()}
+    """Drop None, what a template makes of it, and the objects that are empty without it."""
+    cleaned = {k: without_none(v) if isinstance(v, Mapping) else given(v) for k, v in value.items()}
     return {k: v for k, v in cleaned.items() if v is not None and v != {}}
 
 
@@ -131,7 +134,7 @@ def merge_extra(named: dict[str, Any], extra: Any) -> dict[str, Any]:
         raise MagicHourInvalidRequestError(
             f"extra_body={shown(extra)}: a dict of further fields of the API is needed, such as {{'width': 512}}"
         )
-    return _merged(named, without_none(extra), "")
+    return _merged(named, without_none(plain(extra, "extra_body")), "")
 
 
 def _merged(named: Mapping[str, Any], extra: Mapping[str, Any], prefix: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, WrapValidator
 from pydantic_core import PydanticCustomError
 
 from airflow_provider_magichour.api import signatures
+from airflow_provider_magichour.api.arguments import text_of, truth_of
 from airflow_provider_magichour.api.numbers import number_of
 from airflow_provider_magichour.api.tools import Kind
 
@@ -48,17 +49,18 @@ def _strict_number(value: Any, _: Any) -> float | int:
 
 def _strict_bool(value: Any, _: Any) -> bool:
     """Take true or false, also as a rendered template."""
-    if isinstance(value, str):
-        value = {"true": True, "false": False}.get(value.strip().lower(), value)
-    if not isinstance(value, bool):
+    truth = truth_of(value)
+    if truth is None:
         raise PydanticCustomError("boolean", "true or false is needed")
-    return value
+    return truth
 
 
 def _text(value: Any, _: Any) -> str:
-    if not isinstance(value, str):
+    """Take a text, or a number for the text that it was before a template was rendered natively."""
+    text = text_of(value)
+    if text is None:
         raise PydanticCustomError("text", "a text is needed")
-    return value
+    return text
 
 
 def _filled_text(value: Any, handler: Any) -> str:
@@ -180,8 +182,10 @@ class Download(_Read):
     expires_at: Lenient[str] = None
 
 
-def _said(value: Any, handler: Any) -> str:
-    return signatures.said(_text(value, handler))
+def _said(value: Any, _: Any) -> str:
+    if not isinstance(value, str):
+        raise PydanticCustomError("text", "a text is needed")
+    return signatures.said(value)
 
 
 Said = Annotated[str, WrapValidator(_said)]

@@ -1,0 +1,116 @@
+"""What people, templates and upstream tasks give for an argument, made plain. Pure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from airflow_provider_magichour.api.numbers import number_of
+from airflow_provider_magichour.api.signatures import shown
+from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
+
+NOTHING = frozenset({"None", "null"})
+"""What a template makes of None, also with ``tojson``."""
+
+DEEPEST = 50
+"""Objects and lists in one another: no field of the API's comes near."""
+
+
+def given(value: Any) -> Any:
+    """Return a value; None for the text that a template makes of None: nobody means, and pays for, a prompt ``None``.
+
+    Airflow renders ``{{ params.prompt }}`` to a text unless the DAG has ``render_template_as_native_obj``.
+    """
+    return None if isinstance(value, str) and value.strip() in NOTHING else value
+
+
+def truth_of(value: Any) -> bool | None:
+    """Return the truth that a value means, also as a text or of numpy's; None where it means none."""
+    if isinstance(value, str):
+        return {"true": True, "false": False}.get(value.strip().lower())
+    if getattr(value, "ndim", None) == 0:
+        value = value.item()
+    return value if isinstance(value, bool) else None
+
+
+def text_of(value: Any) -> str | None:
+    """Return the text that a value means; None where it means none.
+
+    With ``render_template_as_native_obj`` a text of digits comes as a number.
+    """
+    if isinstance(value, str):
+        return str.__str__(value)
+    return None if number_of(value) is None else str(value)
+
+
+def path_of(value: Any) -> Any:
+    """Return the text of a path (``pathlib``, ``ObjectStoragePath``, ``UPath``); anything else as it is."""
+    if hasattr(value, "protocol") and hasattr(value, "joinpath"):
+        return str(value)
+    named = os.fspath(value) if isinstance(value, os.PathLike) else value
+    return named if isinstance(named, str) else value
+
+
+def checked_text(name: str, value: Any, needed: str) -> str:
+    """Return a text that is neither empty nor more than any system takes.
+
+    :param name: of the argument, for the message.
+    :param needed: what the argument is, for the message, such as ``the id of a connection``.
+    :raises MagicHourInvalidRequestError: for anything else.
+    """
+    text = text_of(path_of(value))
+    if text is None or not text.strip() or "\0" in text or not is_writable(text):
+        raise MagicHourInvalidRequestError(f"{name}={shown(value)}: {needed} is needed")
+    return text
+
+
+def is_writable(text: str) -> bool:
+    """Return whether a text can be written as UTF-8: half of a surrogate pair cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def plain(value: Any, where: str = "", names: Mapping[str, str] = MappingProxyType({}), depth: int = 0) -> Any:
+    """Return a value as JSON has it, at any depth: a request is built of nothing else.
+
+    Paths become texts; numbers of ``decimal`` and numpy become Python's; tuples become lists.
+
+    :param where: it stands in the request, as a dotted path, for the message.
+    :param names: of the arguments that stand at such a path.
+    :raises MagicHourInvalidRequestError: naming the field and its value, for what cannot be written as JSON.
+    """
+    name = names.get(where, where)
+    if depth > DEEPEST:
+        raise MagicHourInvalidRequestError(f"{name.split('.')[0]} is nested deeper than {DEEPEST}. Nothing was sent.")
+    if isinstance(value, Mapping):
+        if odd := [key for key in value if not isinstance(key, str) or not is_writable(key)]:
+            raise MagicHourInvalidRequestError(
+                f"{name} has the key {shown(odd[0])}: a text is needed, of whole characters. Nothing was sent."
+            )
+        return {key: plain(each, f"{where}.{key}".lstrip("."), names, depth + 1) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each, f"{where}[{index}]", names, depth + 1) for index, each in enumerate(value)]
+    known = _scalar(value)
+    if known is None and value is not None:
+        raise MagicHourInvalidRequestError(
+            f"{name}={shown(value)}: a text of whole characters, a finite number, true, false, a list or a dict is "
+            "needed, as JSON has them. Nothing was sent."
+        )
+    return known
+
+
+def _scalar(value: Any) -> str | float | int | bool | None:
+    value = path_of(value)
+    if isinstance(value, str):
+        text = str.__str__(value)
+        return text if is_writable(text) else None
+    if (truth := truth_of(value)) is not None:
+        return truth
+    number = number_of(value)
+    # 5.0 stays 5.0: what a request is told by, is told by how it is written.
+    return float(value) if number is not None and isinstance(value, float) else number
