@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_magichour import get_provider_info
+from airflow_provider_magichour.api.arguments import checked_text
 from airflow_provider_magichour.api.settings import KEY_PAGE, ClientSettings, settings_from
 from airflow_provider_magichour.compat import AirflowNotFoundException, BaseHook
 from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourError, MagicHourInvalidRequestError
@@ -221,7 +222,8 @@ class MagicHourHook(BaseHook):
 
 
 @contextlib.contextmanager
-def _explained(conn_id: str) -> Any:
+def _explained(conn_id: object) -> Any:
+    checked_text("magichour_conn_id", conn_id, "the id of a connection of type Magic Hour")
     try:
         yield
     except AirflowNotFoundException:

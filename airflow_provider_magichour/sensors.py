@@ -15,7 +15,7 @@ from airflow_provider_magichour.compat import (
 )
 from airflow_provider_magichour.exceptions import MagicHourError
 from airflow_provider_magichour.links import MagicHourProjectLink, push_link
-from airflow_provider_magichour.tasks import ProjectIdField, WaitingTask
+from airflow_provider_magichour.tasks import Argument, ProjectIdField, WaitingTask, truth, truth_or_as_it_is
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -56,6 +56,7 @@ class MagicHourProjectSensor(WaitingTask, BaseSensorOperator):
     ui_color = "#e8e1fa"
 
     project_id = ProjectIdField()
+    deferrable = Argument(truth_or_as_it_is)
 
     def __init__(
         self,
@@ -109,6 +110,7 @@ class MagicHourProjectSensor(WaitingTask, BaseSensorOperator):
     def _execute(self, context: Context) -> Any:
         from airflow_provider_magichour.api.endpoints import checked_project_id
 
+        truth("deferrable", self.deferrable)
         interval = self.poke_interval if self.has_own_interval else None
         project_id = checked_project_id(self.project_id)
         push_link(context, project_id, self.project_kind())

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ast
+import copy
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from airflow_provider_magichour.api.arguments import DEEPEST, given, truth_of
 from airflow_provider_magichour.api.numbers import number_of
 from airflow_provider_magichour.api.signatures import secrets_in, shown, without_signatures
 from airflow_provider_magichour.compat import AirflowException, BaseOperator
@@ -165,35 +167,51 @@ LONGEST_RESULT = 100_000
 """Characters of a text that is read as what a waiting task returned: some fifty results with their signed URLs."""
 
 
-class ProjectIdField:
+class Argument:
+    """An operator's argument that is read when it is set, so also when Airflow sets what a template made of it.
+
+    :param read: returns what is meant, and what it cannot read as it is: ``execute`` will refuse that.
+    """
+
+    def __init__(self, read: Callable[[Any], Any] = given) -> None:
+        self._read = read
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = f"_{name}"
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else instance.__dict__.get(self._name)
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        instance.__dict__[self._name] = self._read(value)
+
+
+class ProjectIdField(Argument):
     """An operator's ``project_id``: takes the id, or the dict that a waiting task returns, and keeps the id alone.
 
     Airflow sets template fields to their rendered values and stores those; the dict holds signed URLs. Without native
     rendering it comes as its text.
     """
 
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = f"_{name}"
-
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        return self if instance is None else getattr(instance, self._name, None)
-
-    def __set__(self, instance: Any, value: Any) -> None:
-        instance.__dict__[self._name] = _project_id_of(value)
+    def __init__(self) -> None:
+        super().__init__(_project_id_of)
 
 
-def _project_id_of(value: Any) -> Any:
+def _project_id_of(value: Any, depth: int = 0) -> Any:
     """Return the project id in what a waiting task returned, or in the text of it; in a list, of each.
 
     Anything else is returned without signatures: it is no id, and an error will say so.
     """
+    if depth > DEEPEST:
+        return "..."
+    value = given(value)
     if isinstance(value, str):
         returned = _returned(value)
-        return without_signatures(value) if returned is None else _project_id_of(returned)
+        return without_signatures(value) if returned is None else _project_id_of(returned, depth + 1)
     if isinstance(value, Mapping) and "project_id" in value:
-        return _project_id_of(value["project_id"])
+        return _project_id_of(value["project_id"], depth + 1)
     if isinstance(value, list | tuple):
-        return [_project_id_of(each) for each in value]
+        return [_project_id_of(each, depth + 1) for each in value]
     return without_signatures(value)
 
 
@@ -211,24 +229,60 @@ def _returned(text: str) -> dict[str, Any] | list[Any] | None:
     return None
 
 
-class SignedUrlField:
-    """An operator's image, or further fields: signatures of URLs in it are masked in logs and in what Airflow stores.
+def truth_or_as_it_is(value: Any) -> Any:
+    """Return a truth that may be a text, and anything else as it is."""
+    truth = truth_of(value)
+    return value if truth is None else truth
 
-    Airflow 3.3.2 masks in dicts and lists five levels deep.
+
+class Hidden:
+    """Holds a value for those who ask for it: what walks, shows or serialises its owner's attributes meets this alone.
+
+    OpenLineage tells all attributes of a task where ``include_full_task_info`` is set.
     """
 
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = f"_{name}"
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Hidden:
+        return Hidden(copy.deepcopy(self.value, memo))
+
+
+class SignedUrlField(Argument):
+    """An operator's image, or another field that may hold URLs: their queries and logins are masked in what is logged.
+
+    So they are in rendered fields; Airflow 3.3.2 masks in dicts and lists five levels deep.
+    """
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        return self if instance is None else getattr(instance, self._name, None)
+        hidden = super().__get__(instance, owner)
+        return hidden.value if isinstance(hidden, Hidden) else hidden
 
     def __set__(self, instance: Any, value: Any) -> None:
-        instance.__dict__[self._name] = value
+        super().__set__(instance, value)
+        instance.__dict__[self._name] = Hidden(instance.__dict__[self._name])
         for secret in secrets_in(value):
             from airflow_provider_magichour.compat import mask_secret
 
             mask_secret(secret)
+
+
+def truth(name: str, value: Any) -> bool:
+    """Return an argument that is true or false.
+
+    :param name: of the argument, for the message.
+    :param value: a boolean, or the text of one.
+    :raises MagicHourInvalidRequestError: for anything else.
+    """
+    known = truth_of(value)
+    if known is None:
+        raise MagicHourInvalidRequestError(f"{name}={shown(value)}: true or false is needed")
+    return known
 
 
 def credits(name: str, value: Any) -> float:

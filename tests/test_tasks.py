@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from datetime import timedelta
 
 import pytest
+from airflow.sdk import DAG
 from airflow.sdk.execution_time.secrets_masker import redact
 
+from airflow_provider_magichour.api.endpoints import checked_project_id
 from airflow_provider_magichour.api.signatures import without_signatures
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
-from airflow_provider_magichour.operators import MagicHourImageToVideoOperator
-from airflow_provider_magichour.tasks import ProjectIdField, seconds
+from airflow_provider_magichour.operators import MagicHourDownloadOperator, MagicHourImageToVideoOperator
+from airflow_provider_magichour.sensors import MagicHourProjectSensor
+from airflow_provider_magichour.tasks import ProjectIdField, seconds, truth_or_as_it_is
 
 SIGNED = "https://videos.example.com/a.mp4?X-Amz-Date=1&X-Amz-Signature=5ecret"
 
@@ -47,6 +52,8 @@ class Task:
         pytest.param({"project_id": waited("p1")}, "p1", id="dict-in-a-dict"),
         pytest.param("{{ {'project_id': 'p1'} }}", "{{ {'project_id': 'p1'} }}", id="template-with-a-dict"),
         pytest.param("", "", id="empty"),
+        pytest.param("None", None, id="text-of-none"),
+        pytest.param(["None", "p1"], [None, "p1"], id="list-with-the-text-of-none"),
     ],
 )
 def test_of_what_is_handed_over_the_id_alone_is_kept(value, kept):
@@ -190,3 +197,97 @@ def test_a_signature_deep_in_further_fields_is_masked_wherever_airflow_shows_it(
 )
 def test_what_others_may_see_has_no_signature(value, cleaned):
     assert without_signatures(value) == cleaned
+
+
+def render(task, **params):
+    task.render_template_fields({"params": {"x": None, **params}})
+    return task
+
+
+@pytest.mark.parametrize("native", [False, True], ids=["text", "native"])
+@pytest.mark.parametrize("template", ["{{ params.x }}", "{{ params.x | tojson }}", " {{ params.x }} "])
+def test_an_argument_that_a_template_makes_of_none_is_as_if_it_was_left_out(native, template):
+    optional = ("end_image", "model", "resolution", "audio", "prompt", "name", "conn_id", "poll_interval")
+    with DAG("d", schedule=None, render_template_as_native_obj=native):
+        submit = MagicHourImageToVideoOperator(
+            task_id="s", image="a.jpg", end_seconds=5, **dict.fromkeys(optional, template)
+        )
+        download = MagicHourDownloadOperator(task_id="d", project_id="p1", destination="a/", conn_id=template)
+    render(submit)
+    assert {name: getattr(submit, name) for name in optional} == dict.fromkeys(optional)
+    assert render(download).conn_id is None
+
+
+@pytest.mark.parametrize(("text", "meant"), [("true", True), ("False", False), (True, True), ("maybe", "maybe")])
+def test_truths_of_sensor_and_download_may_be_texts(text, meant):
+    download = MagicHourDownloadOperator(task_id="d", project_id="p1", destination="a/", overwrite="{{ params.o }}")
+    assert truth_or_as_it_is(render(download, o=text).overwrite) == meant
+    assert MagicHourProjectSensor(task_id="w", project_id="p1", deferrable=text).deferrable == meant
+
+
+SECRET = "5ecretf00d5ecret"
+URL = f"https://login:{SECRET}@cdn.example.com/a.jpg?token={SECRET}"
+
+
+def tasks_with_urls():
+    with DAG("d", schedule=None):
+        return [
+            MagicHourImageToVideoOperator(
+                task_id="submit", image=URL, end_image=URL, end_seconds=5, prompt=URL, name=URL, extra_body={"a": [URL]}
+            ),
+            MagicHourDownloadOperator(task_id="download", project_id=URL, destination=URL),
+            MagicHourProjectSensor(task_id="wait", project_id=URL),
+        ]
+
+
+def copies(task):
+    """Return a task, and copies as Airflow makes them."""
+    return [task, copy.copy(task), copy.deepcopy(task), task.prepare_for_execution(), pickle.loads(pickle.dumps(task))]
+
+
+@pytest.mark.parametrize("which", range(5), ids=["itself", "copy", "deepcopy", "prepared", "pickled"])
+def test_what_walks_the_attributes_of_a_task_meets_no_secret_of_a_url(which):
+    for task in tasks_with_urls():
+        task = copies(task)[which]
+        # Airflow keeps what the constructor was given; OpenLineage leaves that out.
+        walked = {name: value for name, value in vars(task).items() if name != "_BaseOperator__init_kwargs"}
+        assert SECRET not in repr(walked)
+        assert SECRET not in json.dumps(walked, default=str)
+
+
+@pytest.mark.parametrize("which", range(5), ids=["itself", "copy", "deepcopy", "prepared", "pickled"])
+def test_copies_of_a_task_have_its_arguments_and_render_for_themselves(which):
+    with DAG("d", schedule=None):
+        task = MagicHourImageToVideoOperator(
+            task_id="s", image="{{ params.x }}", end_seconds=5, extra_body={"a": ["{{ params.x }}"]}
+        )
+    copied = render(copies(task)[which], x="b.jpg")
+    assert (copied.image, copied.extra_body) == ("b.jpg", {"a": ["b.jpg"]})
+    if copied is not task:
+        assert (task.image, task.extra_body) == ("{{ params.x }}", {"a": ["{{ params.x }}"]})
+
+
+def test_openlineage_tells_no_secret_of_a_url(monkeypatch, sandbox):
+    utils = pytest.importorskip("airflow.providers.openlineage.utils.utils")
+    from openlineage.client.serde import Serde
+
+    for task in tasks_with_urls():
+        if hasattr(task, "hook"):
+            task.hook.settings()
+        told = Serde.to_json({"task": utils.TaskInfoComplete(task)})
+        assert SECRET not in told
+        assert sandbox.api_key not in told
+
+
+@pytest.mark.parametrize(
+    "make", [lambda inner: [inner], lambda inner: {"project_id": inner}, lambda inner: {"a": inner}]
+)
+def test_a_value_without_end_is_no_argument_that_anything_stumbles_over(make):
+    value = "p1"
+    for _ in range(3000):
+        value = make(value)
+    with DAG("d", schedule=None):
+        MagicHourImageToVideoOperator(task_id="s", image=value, end_seconds=5, extra_body={"a": value})
+        wait = MagicHourProjectSensor(task_id="w", project_id=value)
+    with pytest.raises(MagicHourInvalidRequestError, match="project_id="):
+        checked_project_id(wait.project_id)

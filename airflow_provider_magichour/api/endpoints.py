@@ -147,6 +147,6 @@ def checked_kind(kind: object) -> Kind:
     :raises MagicHourInvalidRequestError: for anything else, naming the value.
     """
     for known in KINDS:
-        if kind == known:
+        if isinstance(kind, str) and kind == known:
             return known
-    raise MagicHourInvalidRequestError(f"kind={kind!r}: one of {', '.join(KINDS)} is needed")
+    raise MagicHourInvalidRequestError(f"kind={shown(kind)}: one of {', '.join(KINDS)} is needed")

@@ -23,6 +23,9 @@ LOGIN = re.compile(r"(?<=://)[^\s/?#]*@")
 LEFT_OVER = re.compile(r"[?&#](?:x-amz-|x-goog-|x-oss-|sig=|signature=|token=|access_token=)[^\s\"<>]*", re.IGNORECASE)
 """The rest of a signed query that a quote has cut off, and a token in a fragment."""
 
+DEEPEST = 60
+"""Objects and lists in one another that are looked into: a request has fewer, and a value may hold itself."""
+
 LEAST_MASKED = 6
 """Characters: a shorter value of a query is a word that may stand anywhere in a log."""
 
@@ -30,15 +33,17 @@ LONGEST_SHOWN = 500
 """Characters of a value, or of a text of the API's, in a message."""
 
 
-def without_signatures(value: Any) -> Any:
+def without_signatures(value: Any, depth: int = 0) -> Any:
     """Return a value whose URLs have neither query nor login, at any depth: for what is kept, and told to others.
 
     The fingerprint has rules of its own, which no release may change.
     """
+    if depth > DEEPEST:
+        return "..."
     if isinstance(value, Mapping):
-        return {key: without_signatures(each) for key, each in value.items()}
+        return {key: without_signatures(each, depth + 1) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [without_signatures(each) for each in value]
+        return [without_signatures(each, depth + 1) for each in value]
     return _bare(value, "") if isinstance(value, str) else value
 
 
@@ -75,13 +80,15 @@ def _bare_word(word: str, mark: str) -> str:
     return path + mark if SCHEME.search(path) or PARAMETER.search(word, begin.end()) else word
 
 
-def secrets_in(value: Any) -> Iterator[str]:
+def secrets_in(value: Any, depth: int = 0) -> Iterator[str]:
     """Yield what logs must not show of the URLs in a value, at any depth: logins, queries and the values in them."""
+    if depth > DEEPEST:
+        return
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, list | tuple):
         for each in value:
-            yield from secrets_in(each)
+            yield from secrets_in(each, depth + 1)
     elif isinstance(value, str):
         for login in LOGIN.findall(value):
             yield from (part for part in {login[:-1], *unquote(login[:-1]).split(":", 1)} if part)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_magichour.compat import BaseOperator
-from airflow_provider_magichour.tasks import ProjectIdField
+from airflow_provider_magichour.tasks import Argument, ProjectIdField, SignedUrlField, truth
 
 if TYPE_CHECKING:
     from airflow_provider_magichour.compat import Context
@@ -27,26 +28,28 @@ class MagicHourDownloadOperator(BaseOperator):
     :param destination: folder (ending in ``/``, or existing) or file; local or an object storage URI. (templated)
     :param conn_id: id of the connection of that storage. (templated)
     :param magichour_conn_id: id of the Magic Hour connection. (templated)
-    :param overwrite: write over a file that is there.
+    :param overwrite: write over a file that is there. (templated)
     :raises MagicHourInvalidRequestError: when an argument or the connection cannot be used; not retried.
     :raises MagicHourStorageError: when the storage cannot be written; the project is still there to fetch later.
     :raises MagicHourApiError: when the project is not complete, or the API, or the way to it, failed.
     """
 
-    template_fields: Sequence[str] = ("project_id", "kind", "destination", "conn_id", "magichour_conn_id")
+    template_fields: Sequence[str] = ("project_id", "kind", "destination", "conn_id", "magichour_conn_id", "overwrite")
     ui_color = "#e8e1fa"
 
     project_id = ProjectIdField()
+    destination = SignedUrlField()
+    conn_id = Argument()
 
     def __init__(
         self,
         *,
         project_id: Any,
-        destination: str,
+        destination: str | PathLike[str],
         kind: str = "video",
         conn_id: str | None = None,
         magichour_conn_id: str = "magichour_default",
-        overwrite: bool = False,
+        overwrite: bool | str = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -59,6 +62,7 @@ class MagicHourDownloadOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[str]:
         """Fetch every result and return where they are."""
+        from airflow_provider_magichour.api.arguments import checked_text
         from airflow_provider_magichour.hooks import MagicHourHook
         from airflow_provider_magichour.media.download import Download
         from airflow_provider_magichour.media.lineage import note_outputs
@@ -69,9 +73,9 @@ class MagicHourDownloadOperator(BaseOperator):
             hook=hook,
             project_id=self.project_id,
             kind=self.kind,
-            destination=self.destination,
-            conn_id=self.conn_id,
-            overwrite=self.overwrite,
+            destination=checked_text("destination", self.destination, "a folder or a file"),
+            conn_id=self.conn_id and checked_text("conn_id", self.conn_id, "the id of a connection"),
+            overwrite=truth("overwrite", self.overwrite),
         ).run()
         note_outputs(self, context, hook, [uri_of(path) for path in paths], {"project_id": self.project_id})
         return [location_of(path) for path in paths]

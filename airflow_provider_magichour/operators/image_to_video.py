@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_magichour.compat import conf
 from airflow_provider_magichour.links import MagicHourProjectLink, push_link
-from airflow_provider_magichour.tasks import SignedUrlField, WaitingTask, credits, seconds
+from airflow_provider_magichour.tasks import Argument, SignedUrlField, WaitingTask, credits, seconds
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -91,6 +91,13 @@ class MagicHourImageToVideoOperator(WaitingTask):
     image = SignedUrlField()
     end_image = SignedUrlField()
     extra_body = SignedUrlField()
+    prompt = SignedUrlField()
+    name = SignedUrlField()
+    model = Argument()
+    resolution = Argument()
+    audio = Argument()
+    conn_id = Argument()
+    poll_interval = Argument()
 
     def __init__(
         self,
