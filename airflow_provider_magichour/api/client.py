@@ -25,6 +25,7 @@ from airflow_provider_magichour.api.endpoints import Call
 from airflow_provider_magichour.api.gate import Gate
 from airflow_provider_magichour.api.proxies import Proxied
 from airflow_provider_magichour.api.repeats import backoff, repeat_delay
+from airflow_provider_magichour.api.requests import refuse_key
 from airflow_provider_magichour.api.schemas import UploadUrl
 from airflow_provider_magichour.api.settings import ClientSettings
 from airflow_provider_magichour.api.tools import Kind
@@ -97,6 +98,8 @@ class _BaseClient:
         if call.is_to_api:
             url = self.settings.base_url.rstrip("/") + call.target
             headers["Authorization"] = f"Bearer {self.settings.api_key}"
+        if call.creates:
+            refuse_key(call.json, self.settings.api_key)
         if call.content:
             # Signed stores refuse chunked bodies; whether Magic Hour's takes them is not documented.
             headers["Content-Length"] = str(call.size)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from pydantic import ValidationError
 
@@ -13,6 +14,9 @@ from airflow_provider_magichour.api.schemas import DEPRECATED_FIELDS, ImageToVid
 from airflow_provider_magichour.api.signatures import shown
 from airflow_provider_magichour.api.tools import IMAGE_TO_VIDEO, Request
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
+
+LEAST_KEY = 8
+"""Characters: a shorter key, as a test may have, is also a part of words that mean something else."""
 
 # Where an argument of ours stands in the API's body, when the name differs.
 ARGUMENTS = {
@@ -70,6 +74,54 @@ def image_to_video_request(
             "If Magic Hour has learned it since this table was made, set validate_request=False."
         )
     return request
+
+
+def refuse_key(body: Any, key: str) -> None:
+    """Refuse a request that holds the API key: a template has put it there, and it would be sent, recorded and shown.
+
+    Airflow 3.3.2 renders what ``expand_kwargs`` gets from an upstream task, so that its texts may be templates.
+
+    :param body: of the request.
+    :param key: the connection's, which no message names.
+    :raises MagicHourInvalidRequestError: naming the field.
+    """
+    for path, text in _texts(body, ""):
+        if any(_holds(each, key) for each in _readings(text)):
+            # What the place is called may hold it as well.
+            field = (
+                "The name of a field"
+                if any(_holds(each, key) for each in _readings(path))
+                else ARGUMENTS.get(path, path)
+            )
+            raise MagicHourInvalidRequestError(
+                f"{field} holds the connection's API key, which nobody else may see: is it a template such as "
+                "{{ conn... }} that came from elsewhere? Nothing was sent."
+            )
+
+
+def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Yield each text in a request, its fields' names too, with its place."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for name, each in value.items():
+            inner = f"{path}.{name}".lstrip(".")
+            yield inner, name
+            yield from _texts(each, inner)
+    elif isinstance(value, list | tuple):
+        for index, each in enumerate(value):
+            yield from _texts(each, f"{path}[{index}]")
+
+
+def _readings(text: str) -> Iterator[str]:
+    """Yield a text, and what it is without one and two rounds of URL encoding."""
+    for _ in range(3):
+        yield text
+        text = unquote(text)
+
+
+def _holds(text: str, key: str) -> bool:
+    return text == key or (len(key) >= LEAST_KEY and key in text)
 
 
 def table_refusal(request: Request) -> str | None:

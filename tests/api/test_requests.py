@@ -14,7 +14,7 @@ import numpy
 import pytest
 from upath import UPath
 
-from airflow_provider_magichour.api.requests import deprecation_warnings, image_to_video_request
+from airflow_provider_magichour.api.requests import deprecation_warnings, image_to_video_request, refuse_key
 from airflow_provider_magichour.compat import ObjectStoragePath
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 
@@ -422,3 +422,41 @@ def test_types_are_checked_with_the_table_turned_off():
 def test_a_model_that_the_table_does_not_know_passes(model):
     sent = body(model=model, end_seconds=59.5, resolution="8k", audio=True, end_image="b")
     assert (sent["end_seconds"], sent["resolution"], sent.get("model")) == (59.5, "8k", model)
+
+
+KEY = "mhk_live_a1b2c3d4e5"
+ENCODED = "".join(f"%{ord(letter):02x}" for letter in KEY)
+
+
+@pytest.mark.parametrize(
+    "text", [KEY, f"a {KEY} b", ENCODED, f"x?k={ENCODED}", ENCODED.replace("%", "%25"), f"mh%6b{KEY[3:]}"]
+)
+@pytest.mark.parametrize(
+    ("field", "request_with"),
+    [
+        ("image", lambda text: {"assets": {"image_file_path": text}}),
+        ("prompt", lambda text: {"style": {"prompt": text}}),
+        ("name", lambda text: {"name": text}),
+        ("references[0].url[1]", lambda text: {"references": [{"url": ["a", text]}]}),
+        ("The name of a field", lambda text: {"options": {text: 1}}),
+    ],
+    ids=["image", "prompt", "name", "deep", "key-of-a-dict"],
+)
+def test_a_request_that_holds_the_api_key_is_refused_without_showing_it(text, field, request_with):
+    with pytest.raises(MagicHourInvalidRequestError) as caught:
+        refuse_key(request_with(text), KEY)
+    shown = str(caught.value)
+    assert shown.startswith(field)
+    assert KEY not in shown
+    assert ENCODED not in shown
+
+
+@pytest.mark.parametrize("text", [KEY[:-1], KEY.upper(), "mhk_", "100 % of it", "%zz"])
+def test_other_texts_are_no_key(text):
+    refuse_key({"style": {"prompt": text}, "seed": 5, "end": None}, KEY)
+
+
+def test_a_short_key_is_looked_for_as_a_whole_text_alone():
+    refuse_key({"name": "a key lime"}, "key")
+    with pytest.raises(MagicHourInvalidRequestError, match="name holds"):
+        refuse_key({"name": "key"}, "key")
