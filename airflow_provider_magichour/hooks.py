@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
@@ -10,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 from airflow_provider_magichour import get_provider_info
 from airflow_provider_magichour.api.arguments import checked_text
 from airflow_provider_magichour.api.settings import KEY_PAGE, ClientSettings, settings_from
+from airflow_provider_magichour.api.signatures import said
 from airflow_provider_magichour.compat import AirflowNotFoundException, BaseHook
 from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourError, MagicHourInvalidRequestError
 
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from airflow_provider_magichour.api.endpoints import Call
     from airflow_provider_magichour.api.schemas import Account, CreatedProject, Project, UploadUrl
     from airflow_provider_magichour.api.tools import Kind, Request
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -67,7 +72,7 @@ class MagicHourHook(BaseHook):
     def _read_settings(self) -> ClientSettings:
         with _explained(self.magichour_conn_id):
             connection = self.get_connection(self.magichour_conn_id)
-        return settings_from(connection, connection.extra_dejson, self.magichour_conn_id)
+        return _told(settings_from(connection, connection.extra_dejson, self.magichour_conn_id))
 
     async def async_settings(self) -> ClientSettings:
         """Resolve the connection, each time and without blocking the event loop; see :meth:`settings`."""
@@ -81,7 +86,7 @@ class MagicHourHook(BaseHook):
             return await sync_to_async(self._read_settings)()
         with _explained(self.magichour_conn_id):
             connection = await self.aget_connection(self.magichour_conn_id)
-        return settings_from(connection, await connection.aextra_dejson(), self.magichour_conn_id)
+        return _told(settings_from(connection, await connection.aextra_dejson(), self.magichour_conn_id))
 
     def client(self) -> MagicHourClient:
         """Return a client; use it in ``with``."""
@@ -219,6 +224,23 @@ class MagicHourHook(BaseHook):
         if account.tier is None and account.credits is None:
             return False, "What answers there is not Magic Hour's API: check the base URL (host)"
         return True, f"Connected to Magic Hour: plan {account.tier}, {account.credits} credits"
+
+
+def _told(settings: ClientSettings) -> ClientSettings:
+    if settings.sends_key_in_clear:
+        _tell_clear(settings.source, settings.base_url)
+    return settings
+
+
+@functools.cache
+def _tell_clear(source: str, base_url: str) -> None:
+    """Log once in a process, not at each look."""
+    log.warning(
+        "The base URL %s of %s has no encryption: everyone on the way can read the API key. Use https, or an address "
+        "of this machine",
+        said(base_url),
+        source,
+    )
 
 
 @contextlib.contextmanager

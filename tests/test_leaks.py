@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
+import importlib
 import json
 import logging
+import pkgutil
 import re
 import sqlite3
 import traceback
@@ -14,11 +17,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+import rich.pretty
 from airflow.lineage.hook import HookLineageCollector
 from airflow.sdk import DAG
 from airflow.sdk.execution_time.secrets_masker import redact
+from pydantic import BaseModel
 
+import airflow_provider_magichour
 from airflow_provider_magichour.api.client import MagicHourClient
 from airflow_provider_magichour.api.endpoints import get_account
 from airflow_provider_magichour.api.settings import ClientSettings
@@ -369,9 +376,7 @@ def test_redirect_of_a_download_is_not_logged(
             job = secret_sandbox.add_job()
             MagicHourDownloadOperator(task_id="d", project_id=job.id, destination=f"{tmp_path}/").execute(context())
         assert KEY not in "".join([*first.heads, *elsewhere.heads])
-    # Airflow 3.0 writes the file instead of the logger: httpcore/_trace.py.
-    lines = [line for line in logged().splitlines() if "httpcore" not in line and "_trace.py" not in line]
-    assert IMAGE_SIGNATURE not in "\n".join(lines)
+    assert IMAGE_SIGNATURE not in logged()
 
 
 def test_redirect_of_an_upload_is_not_followed(
@@ -403,6 +408,98 @@ def test_connection_test_and_hook_do_not_show_the_key(
     )
     texts.append(hook.test_connection()[1])
     assert KEY not in "".join(texts) + logged()
+
+
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        ("http://hour.example.com", True),
+        ("http://10.0.0.5:8080", True),
+        ("http://[2001:db8::1]", True),
+        ("http://localhost.example.com", True),
+        ("http://127.0.0.1:8000", False),
+        ("http://127.9.9.9", False),
+        ("http://[::1]:80", False),
+        ("http://localhost:80", False),
+        ("http://a.localhost", False),
+        ("https://hour.example.com", False),
+        ("", False),
+    ],
+)
+@pytest.mark.parametrize("way", ["settings", "async_settings"])
+def test_a_key_that_goes_over_a_network_in_clear_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, logged: Callable[[], str], host: str, told: bool, way: str
+) -> None:
+    conn_id = f"clear_{way}_{abs(hash(host))}"
+    monkeypatch.setenv(
+        f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps({"conn_type": "magichour", "password": KEY, "host": host})
+    )
+    for _ in range(3):
+        settings = getattr(MagicHourHook(conn_id), way)()
+        if way == "async_settings":
+            asyncio.run(settings)
+    lines = [line for line in logged().splitlines() if "has no encryption" in line and conn_id in line]
+    assert len(lines) == told
+    assert KEY not in "".join(lines)
+
+
+def test_a_cookie_and_a_redirect_are_not_logged_by_what_is_below_httpx(
+    clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("httpx", "httpcore", "hpack", "h11", "asyncio"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    head = {"Location": f"https://x.example.com/?Signature={IMAGE_SIGNATURE}", "Set-Cookie": f"s={IMAGE_SIGNATURE}"}
+    with FakeServer(answer(b"{}", "302 Found", **head)) as api:
+        settings = ClientSettings(api_key=KEY, base_url=api.url)
+        with MagicHourClient(settings) as client, pytest.raises(MagicHourError):
+            client.send(get_account())
+        assert IMAGE_SIGNATURE not in caplog.text
+        assert KEY not in caplog.text
+        httpx.get(api.url, trust_env=False)
+    assert IMAGE_SIGNATURE in caplog.text, "requests of others are logged as ever"
+
+
+# What a class shows of itself
+
+ROWS = {"Tool", "Extra", "Capability"}  # of tables that are written in this package
+HARMLESS = re.compile(r"\b(int|float|bool|bytes|None|datetime|date)\b|[ |]")
+
+
+def classes_with_fields() -> list[type]:
+    modules = [
+        importlib.import_module(found.name)
+        for found in pkgutil.walk_packages(airflow_provider_magichour.__path__, "airflow_provider_magichour.")
+    ]
+    found = {
+        each
+        for module in modules
+        for each in vars(module).values()
+        if isinstance(each, type) and each.__module__.startswith("airflow_provider_magichour.")
+    }
+    kinds = [each for each in found if dataclasses.is_dataclass(each) or issubclass(each, BaseModel)]
+    return sorted((each for each in kinds if each.__name__ not in ROWS), key=lambda each: each.__qualname__)
+
+
+def filled(kind: Any, value: Any) -> Any:
+    """Return an instance whose fields, but numbers, are all a value."""
+    if issubclass(kind, BaseModel):
+        return kind.model_construct(**dict.fromkeys(kind.model_fields, value))
+    instance = object.__new__(kind)
+    for field in dataclasses.fields(kind):
+        object.__setattr__(instance, field.name, value if HARMLESS.sub("", str(field.type)) else 0)
+    return instance
+
+
+@pytest.mark.parametrize("image", [SIGNED_IMAGE, TOKEN_IMAGE, SIGNED_IMAGE.replace("?", "%3F")])
+@pytest.mark.parametrize("wrap", [lambda url: url, lambda url: ({"a": [f"see {url}"]},)], ids=["text", "nested"])
+def test_no_class_shows_a_secret_of_a_url_that_it_holds(image: str, wrap: Callable[[str], Any]) -> None:
+    kinds = classes_with_fields()
+    assert {"Project", "Call", "Step", "Record", "ClientSettings", "Submission"} <= {kind.__name__ for kind in kinds}
+    for kind in kinds:
+        for shown in (repr, str, "{}".format, rich.pretty.pretty_repr):
+            instance = filled(kind, wrap(image))
+            assert IMAGE_SIGNATURE not in shown(instance), kind
+            assert IMAGE_SIGNATURE not in shown([instance]), kind
 
 
 # A run through Airflow's real components, and all that they have written down

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from airflow_provider_magichour.api.endpoints import Call
 from airflow_provider_magichour.api.schemas import ApiProblem
 from airflow_provider_magichour.api.settings import KEY_PAGE
+from airflow_provider_magichour.api.signatures import discreet
 from airflow_provider_magichour.exceptions import (
     MagicHourApiError,
     MagicHourRejectedError,
@@ -132,6 +133,7 @@ def _advice(call: Call[Any], failure: Failure, source: str) -> str:
     return ""
 
 
+@discreet
 @dataclass(frozen=True)
 class Failure:
     """One attempt that brought no usable answer.

@@ -49,13 +49,15 @@ _ours: ContextVar[bool] = ContextVar("_ours", default=False)
 
 
 class _WithoutOurRequests(logging.Filter):
-    """httpx logs every URL at INFO: ours may be signed, and a poll is not worth a line."""
+    """httpx logs every URL at INFO, httpcore each answer's head at DEBUG: ours may be signed, or set cookies."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return not _ours.get()
 
 
-logging.getLogger("httpx").addFilter(_WithoutOurRequests())
+# All loggers of httpcore 1.0: what is logged by a child passes no filter of its parent's.
+for _logger in ("httpx", *(f"httpcore.{part}" for part in ("connection", "http11", "http2", "proxy", "socks"))):
+    logging.getLogger(_logger).addFilter(_WithoutOurRequests())
 
 
 @contextlib.contextmanager

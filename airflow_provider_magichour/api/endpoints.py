@@ -15,7 +15,7 @@ from airflow_provider_magichour.api.schemas import (
     Project,
     UploadUrls,
 )
-from airflow_provider_magichour.api.signatures import shown
+from airflow_provider_magichour.api.signatures import discreet, shown
 from airflow_provider_magichour.api.tools import KINDS, Kind, Request
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 
@@ -29,6 +29,7 @@ PROJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]*")
 PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body|title|script)\b", re.I | re.S)
 
 
+@discreet
 @dataclass(frozen=True)
 class Call(Generic[T]):
     """One request to be sent.

@@ -7,7 +7,7 @@ deprecated fields, carry new ones and use words nobody has seen.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, WrapValidator, model_validator
@@ -85,7 +85,14 @@ FilledText = Annotated[str, WrapValidator(_filled_text)]
 PositiveNumber = Annotated[Number, Field(gt=0)]
 
 
-class _Sent(BaseModel):
+class Discreet(BaseModel):
+    """Shows what it holds, in every way that pydantic has, without queries and logins of URLs."""
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        return ((name, signatures.without_signatures(value)) for name, value in super().__repr_args__())
+
+
+class _Sent(Discreet):
     """A part of a request: unknown fields pass, so that a new field of the API needs no release of ours."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -149,7 +156,7 @@ def _lenient_list(value: Any, handler: Any, info: ValidationInfo) -> Any:
     return kept
 
 
-class _Read(BaseModel):
+class _Read(Discreet):
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
 

@@ -7,11 +7,12 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from airflow_provider_magichour.api.numbers import number_of
-from airflow_provider_magichour.api.signatures import shown
+from airflow_provider_magichour.api.signatures import discreet, shown
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 from airflow_provider_magichour.extras import CONNECTION_EXTRAS
 
@@ -112,6 +113,7 @@ def _number(extra: Mapping[str, Any], name: str, conn_id: str) -> float:
     return number
 
 
+@discreet
 @dataclass(frozen=True)
 class ClientSettings:
     """How to reach the API.
@@ -132,6 +134,19 @@ class ClientSettings:
     source: str = "these settings"
 
     @property
+    def sends_key_in_clear(self) -> bool:
+        """Whether the key goes over a network without encryption."""
+        url = urlsplit(self.base_url)
+        return url.scheme == "http" and not _is_this_machine(url.hostname or "")
+
+    @property
     def key_digest(self) -> str:
         """Tells one key from another without being one."""
         return hashlib.sha256(self.api_key.encode()).hexdigest()
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, unquote_plus
+
+T = TypeVar("T")
 
 WORD = re.compile(r"[^\s\"'<>]+")
 """A URL cannot reach beyond one."""
@@ -65,6 +67,17 @@ def shown(value: object) -> str:
     except Exception:  # too deep a nest, or an object that cannot be told
         text = f"<{type(value).__name__}>"
     return said(text)
+
+
+def discreet(kind: type[T]) -> type[T]:
+    """Let a class show what it holds, its ``repr``, without queries and logins of URLs."""
+    told = kind.__repr__
+
+    def __repr__(self: T) -> str:
+        return _bare(told(self), "?...")
+
+    setattr(kind, "__repr__", __repr__)  # noqa: B010 -- mypy lets no method be assigned
+    return kind
 
 
 def _bare(text: str, mark: str) -> str:

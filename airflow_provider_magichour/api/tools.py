@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
+from airflow_provider_magichour.api.signatures import discreet
+
 Kind = Literal["video", "image", "audio"]
 """What a project makes: the API has one family of endpoints for each."""
 
@@ -49,6 +51,7 @@ TOOLS: Mapping[str, Tool] = MappingProxyType({tool.name: tool for tool in (IMAGE
 """Each tool by its name."""
 
 
+@discreet
 @dataclass(frozen=True)
 class Request:
     """What is asked of a tool: built once, and all that submission, budget and waiting know of it.

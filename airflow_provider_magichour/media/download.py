@@ -13,6 +13,7 @@ from airflow_provider_magichour.api.capabilities import AUDIO_EXTENSIONS, IMAGE_
 from airflow_provider_magichour.api.client import MagicHourClient
 from airflow_provider_magichour.api.endpoints import checked_kind, checked_project_id
 from airflow_provider_magichour.api.schemas import Project
+from airflow_provider_magichour.api.signatures import discreet
 from airflow_provider_magichour.api.tools import Kind
 from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourInvalidRequestError, MagicHourStorageError
 from airflow_provider_magichour.hooks import MagicHourHook
@@ -65,6 +66,7 @@ def _extension(url: str, kind: Kind) -> str:
     return extension if extension in known else default
 
 
+@discreet
 @dataclass
 class Download:
     """One project's results on their way into the user's storage.

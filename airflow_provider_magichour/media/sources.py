@@ -11,7 +11,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from airflow_provider_magichour.api.capabilities import IMAGE_EXTENSIONS
-from airflow_provider_magichour.api.signatures import shown, without_signatures
+from airflow_provider_magichour.api.signatures import discreet, shown, without_signatures
 from airflow_provider_magichour.api.tools import Request
 from airflow_provider_magichour.compat import ObjectStoragePath
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
@@ -20,6 +20,7 @@ from airflow_provider_magichour.media.stores import AnyPath, opened, path_of, sh
 MAGIC_HOUR_PATHS = ("api-assets/", "saved-items/")
 
 
+@discreet
 @dataclass(frozen=True)
 class Source:
     """A file to be uploaded, or one that was: nothing is read before it is asked about.

@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Any
 
-from pydantic import AliasChoices, BaseModel, Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError
 
-from airflow_provider_magichour.api.schemas import Project
+from airflow_provider_magichour.api.schemas import Discreet, Project
 from airflow_provider_magichour.api.texts import loads
 
 SIGNATURE_HEADER = "magic-hour-event-signature"
@@ -64,7 +64,7 @@ class DeliveryRefusedError(Exception):
         self.status = status
 
 
-class Delivery(BaseModel):
+class Delivery(Discreet):
     """The body of a delivery. Older texts of the vendor's call the payload ``object``."""
 
     type: str

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_provider_magichour.api.signatures import discreet
 from airflow_provider_magichour.sandbox.settings import check_fields
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 ROUTES = ("upload-urls", "upload", "create", "get", "delete", "account", "download")
 
 
+@discreet
 @dataclass(kw_only=True)
 class JobScript:
     """How one job goes.
@@ -39,6 +41,7 @@ class JobScript:
         check_fields(JobScript, asdict(self))
 
 
+@discreet
 @dataclass(kw_only=True)
 class Fault:
     """One scripted fault: which requests, then what happens to them.

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from airflow_provider_magichour.api.signatures import discreet
 from airflow_provider_magichour.api.tools import Kind
 from airflow_provider_magichour.sandbox.answers import Refused
 from airflow_provider_magichour.sandbox.faults import JobScript
@@ -24,6 +25,7 @@ QUEUED_SHARE = 0.2
 ID_LETTERS = string.ascii_lowercase + string.digits
 
 
+@discreet
 @dataclass
 class Job:
     """One job.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_provider_magichour.api import capabilities
+from airflow_provider_magichour.api.signatures import discreet
 from airflow_provider_magichour.sandbox.answers import Refused
 
 SHORT_SIDES = {"360p": 360, "480p": 480, "720p": 720, "1080p": 1080, "4k": 2160}
@@ -23,6 +24,7 @@ EXTENSIONS: Mapping[str, frozenset[str]] = {
 EXTENSION_PATTERN = re.compile(r"[a-z0-9]+")
 
 
+@discreet
 @dataclass(frozen=True)
 class Order:
     """An accepted create request.

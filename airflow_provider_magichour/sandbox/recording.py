@@ -11,11 +11,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_provider_magichour.api.signatures import discreet
+
 KEPT = 50_000
 RIGHT_KEY = "<right key>"
 WRONG_KEY = "<wrong key>"
 
 
+@discreet
 @dataclass
 class RecordedRequest:
     """One request as it arrived.

@@ -18,6 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from airflow_provider_magichour.api.signatures import discreet
 from airflow_provider_magichour.sandbox.orders import SHORT_SIDES
 from airflow_provider_magichour.sandbox.studio import FPS, UnreadablePictureError
 
@@ -36,6 +37,7 @@ class RenderingStopped(Exception):
     """The sandbox ends while a clip is rendered."""
 
 
+@discreet
 @dataclass(frozen=True)
 class Clip:
     """What to render.

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from airflow_provider_magichour.api.signatures import discreet
+
 DEFAULT_API_KEY = "mhk_sandbox"
 
 
+@discreet
 @dataclass
 class Settings:
     """Behaviour of one sandbox. Every field may be set at run time and holds from the next request on.

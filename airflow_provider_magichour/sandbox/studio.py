@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from airflow_provider_magichour.api.signatures import discreet
 from airflow_provider_magichour.sandbox import extra_explained
 from airflow_provider_magichour.sandbox.orders import Order
 from airflow_provider_magichour.sandbox.uploads import Uploads
@@ -30,6 +31,7 @@ FETCH_TIMEOUT = 10.0
 MEDIA_TYPES: Mapping[str, str] = {".mp4": "video/mp4", ".png": "image/png", ".wav": "audio/wav"}
 
 
+@discreet
 @dataclass(frozen=True)
 class Output:
     """One rendered file.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict, ValidationError
 
-from airflow_provider_magichour.api.schemas import Project, cost_text
+from airflow_provider_magichour.api.schemas import Discreet, Project, cost_text
 from airflow_provider_magichour.api.tools import Kind
 from airflow_provider_magichour.exceptions import (
     MagicHourApiError,
@@ -18,7 +18,7 @@ from airflow_provider_magichour.exceptions import (
 from airflow_provider_magichour.waiting.watch import End, Step
 
 
-class WaitEvent(BaseModel):
+class WaitEvent(Discreet):
     """How a wait ended, as a trigger tells the worker: no URL, as Airflow logs and stores it."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)

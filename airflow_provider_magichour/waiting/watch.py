@@ -9,6 +9,7 @@ from typing import Literal
 from airflow_provider_magichour.api.answers import is_unknown
 from airflow_provider_magichour.api.gate import LONGEST_PAUSE
 from airflow_provider_magichour.api.schemas import Project
+from airflow_provider_magichour.api.signatures import discreet
 from airflow_provider_magichour.api.tools import Kind
 from airflow_provider_magichour.exceptions import MagicHourApiError
 from airflow_provider_magichour.waiting.schedule import (
@@ -26,6 +27,7 @@ REFUSAL_PATIENCE = 120.0
 End = Literal["finished", "timeout", "unreachable"]
 
 
+@discreet
 @dataclass(frozen=True, slots=True)
 class Watch:
     """What a wait for one project knows.
@@ -73,6 +75,7 @@ class Watch:
         return max(0.0, min(wanted, self.deadline - now))
 
 
+@discreet
 @dataclass(frozen=True, slots=True)
 class Step:
     """What to do after a look: ``end`` says how the wait is over, or ``delay`` when to look again.
