@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from itertools import accumulate
 from types import MappingProxyType
 from typing import Any
 
@@ -86,7 +87,10 @@ def plain(value: Any, where: str = "", names: Mapping[str, str] = MappingProxyTy
     """
     name = names.get(where, where)
     if depth > DEEPEST:
-        raise MagicHourInvalidRequestError(f"{name.split('.')[0]} is nested deeper than {DEEPEST}. Nothing was sent.")
+        steps = where.split(".")
+        longest_first = reversed(list(accumulate(steps, "{}.{}".format)))
+        argument = next((names[path] for path in longest_first if path in names), steps[0])
+        raise MagicHourInvalidRequestError(f"{argument} is nested deeper than {DEEPEST}. Nothing was sent.")
     if isinstance(value, Mapping):
         if odd := [key for key in value if not isinstance(key, str) or not is_writable(key)]:
             raise MagicHourInvalidRequestError(

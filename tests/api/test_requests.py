@@ -360,6 +360,7 @@ def endless():
         pytest.param({"extra_body": {5: 1}}, "extra_body has the key 5: a text", id="number-as-key"),
         pytest.param({"extra_body": {"a": [{("b",): 1}]}}, "extra_body.a[0] has the key ('b',): ", id="tuple-as-key"),
         pytest.param({"extra_body": {"\ud800": 1}}, "extra_body has the key '\\ud800': ", id="half-a-key"),
+        pytest.param({"end_image": nest(60)}, "end_image is nested deeper than 50", id="deep-image"),
         pytest.param({"extra_body": nest(5000)}, "extra_body is nested deeper than 50", id="deep"),
         pytest.param({"extra_body": endless()}, "extra_body is nested deeper than 50", id="endless"),
     ],
