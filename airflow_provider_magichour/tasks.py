@@ -207,7 +207,11 @@ def _project_id_of(value: Any, depth: int = 0) -> Any:
     value = given(value)
     if isinstance(value, str):
         returned = _returned(value)
-        return without_signatures(value) if returned is None else _project_id_of(returned, depth + 1)
+        if returned is not None:
+            return _project_id_of(returned, depth + 1)
+        bare = without_signatures(value)
+        # What ``expand`` has given is rendered again unless it is the very same object (Airflow 3.3.2, templater.py).
+        return value if bare == value else bare
     if isinstance(value, Mapping) and "project_id" in value:
         return _project_id_of(value["project_id"], depth + 1)
     if isinstance(value, list | tuple):

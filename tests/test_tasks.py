@@ -225,6 +225,22 @@ def test_truths_of_sensor_and_download_may_be_texts(text, meant):
     assert MagicHourProjectSensor(task_id="w", project_id="p1", deferrable=text).deferrable == meant
 
 
+def test_what_expand_gives_is_not_rendered_as_a_template():
+    text = "".join(["{{ params", ".x }}"])
+    with DAG("d", schedule=None):
+        names = ("image", "end_image", "model", "resolution", "prompt", "name", "conn_id", "poll_interval")
+        tasks = [
+            MagicHourImageToVideoOperator(task_id="s", end_seconds=5, **dict.fromkeys(names, text)),
+            MagicHourDownloadOperator(task_id="d", project_id=text, destination=text, conn_id=text, overwrite=text),
+            MagicHourProjectSensor(task_id="w", project_id=text),
+        ]
+    for task in tasks:
+        context = {"params": {"x": "a secret"}}
+        # As a mapped operator does.
+        task._do_render_template_fields(task, task.template_fields, context, task.get_template_env(), {id(text)})
+        assert "a secret" not in [getattr(task, name) for name in task.template_fields]
+
+
 SECRET = "5ecretf00d5ecret"
 URL = f"https://login:{SECRET}@cdn.example.com/a.jpg?token={SECRET}"
 
