@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
+from airflow_provider_magichour.api.signatures import discreet
+
 Audio = Literal["free", "extra", "no", "always"]
 
 IMAGE_EXTENSIONS = frozenset(
@@ -184,6 +186,7 @@ def _end_image_refusal(model: str | None, known: Capability, end_seconds: float,
     return None
 
 
+@discreet
 @dataclass(frozen=True)
 class Estimate:
     """What one clip should cost.

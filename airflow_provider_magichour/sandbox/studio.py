@@ -138,6 +138,7 @@ class Studio:
         return _Picture(path, file.read_bytes())
 
 
+@discreet
 @dataclass(frozen=True)
 class _Picture:
     """An input of a job: its bytes, or None where a picture is drawn in its place."""

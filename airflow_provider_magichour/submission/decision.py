@@ -8,12 +8,14 @@ from typing import Literal
 
 from airflow_provider_magichour.api.answers import is_unknown
 from airflow_provider_magichour.api.schemas import Project, cost_text
+from airflow_provider_magichour.api.signatures import discreet
 from airflow_provider_magichour.exceptions import MagicHourApiError
 from airflow_provider_magichour.submission.record import KEY, Record, Unreadable, epoch
 
 Action = Literal["submit", "reattach", "return", "unsure", "blocked", "fail"]
 
 
+@discreet
 @dataclass(frozen=True)
 class Decision:
     """What this run of the task does.

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
+
+from airflow_provider_magichour.api.schemas import Discreet
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +25,7 @@ UPLOAD_MARGIN = 3600
 """Seconds before that in which a remembered upload is no longer relied on."""
 
 
-class Upload(BaseModel):
+class Upload(Discreet):
     """A file that was uploaded for this task.
 
     :param source: where it was read.
@@ -45,7 +47,7 @@ class Upload(BaseModel):
         return self.file == file and 0 <= age < UPLOAD_KEPT - UPLOAD_MARGIN
 
 
-class Returned(BaseModel):
+class Returned(Discreet):
     """Noted just before the task returns: with it a cleared success is told from a retry."""
 
     model_config = ConfigDict(frozen=True)
@@ -55,7 +57,7 @@ class Returned(BaseModel):
     max_tries: int
 
 
-class Record(BaseModel):
+class Record(Discreet):
     """What is remembered of a submission.
 
     :param intent_at: when the create was about to be sent (ISO 8601).

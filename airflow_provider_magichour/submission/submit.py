@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from airflow_provider_magichour.api.requests import refuse_key
 from airflow_provider_magichour.api.schemas import CreatedProject, Project, cost_text
-from airflow_provider_magichour.api.signatures import without_login, without_signatures
+from airflow_provider_magichour.api.signatures import discreet, without_login, without_signatures
 from airflow_provider_magichour.api.tools import Request
 from airflow_provider_magichour.exceptions import (
     MagicHourApiError,
@@ -38,6 +39,7 @@ def default_name(ti: Any) -> str:
     return f"{ti.dag_id}.{ti.task_id}{index} {ti.run_id} {secrets.token_hex(2)}"
 
 
+@discreet
 @dataclass(frozen=True)
 class Submitted:
     """The project that this run of the task goes on with.
@@ -52,6 +54,7 @@ class Submitted:
     project: Project | None = None
 
 
+@discreet
 @dataclass
 class Submission:
     """One task instance's submission.
@@ -143,6 +146,7 @@ class Submission:
         return Submitted(project_id, record.credits_charged, project)
 
     def _submit(self, record: Record) -> Submitted:
+        refuse_key(self.request.body, self.hook.settings().api_key)
         self.budget.check(self.hook, self.request)
         record = self._uploaded(record.without_submission())
         request = self.request.with_files({path: record.uploads[key_of(path)].file_path for path in self.sources})
