@@ -190,7 +190,7 @@ def test_default_name_tells_dag_task_index_and_run(sandbox: Any, context: Any, s
         pytest.param({"extra_body": {"end_seconds": 9}}, "contradicts", id="contradiction"),
         pytest.param({"extra_body": "{}"}, "extra_body=", id="extra-no-dict"),
         pytest.param({"magichour_conn_id": "nowhere"}, "nowhere", id="connection"),
-        pytest.param({"name": 5}, "name=5", id="name"),
+        pytest.param({"name": True}, "name=True", id="name"),
     ],
 )
 @pytest.mark.parametrize("with_store", [True, False], ids=["store", "no-store"])
