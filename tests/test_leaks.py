@@ -30,6 +30,7 @@ from airflow_provider_magichour.api.client import MagicHourClient
 from airflow_provider_magichour.api.endpoints import get_account
 from airflow_provider_magichour.api.requests import image_to_video_request
 from airflow_provider_magichour.api.settings import ClientSettings
+from airflow_provider_magichour.api.signatures import secrets_in
 from airflow_provider_magichour.compat import BaseOperator, TaskDeferred
 from airflow_provider_magichour.exceptions import MagicHourError, MagicHourInvalidRequestError
 from airflow_provider_magichour.hooks import MagicHourHook
@@ -409,6 +410,26 @@ def test_connection_test_and_hook_do_not_show_the_key(
     )
     texts.append(hook.test_connection()[1])
     assert KEY not in "".join(texts) + logged()
+
+
+@pytest.mark.parametrize("scheme", ["s3", "sftp", "nosuch"])
+def test_a_login_in_the_uri_of_a_file_is_not_repeated_in_the_error(
+    secret_sandbox: Any, context: Any, store: Any, scheme: str
+) -> None:
+    uri = f"{scheme}://access:{IMAGE_SIGNATURE}@bucket/cat.jpg"
+    tasks = [
+        MagicHourImageToVideoOperator(task_id="s", image=uri, end_seconds=5),
+        MagicHourDownloadOperator(task_id="d", project_id=secret_sandbox.add_job().id, destination=uri),
+    ]
+    for task in tasks:
+        with pytest.raises(MagicHourError, match="Could not open") as caught:
+            task.execute(context(store))
+        assert IMAGE_SIGNATURE not in "".join(traceback.format_exception(caught.value))
+
+
+def test_the_id_of_a_connection_in_a_uri_is_no_secret() -> None:
+    assert list(secrets_in("s3://aws_default@bucket/cat.jpg")) == []
+    assert "token_of_mine" in list(secrets_in("https://token_of_mine@example.com/cat.jpg"))
 
 
 @pytest.mark.parametrize(

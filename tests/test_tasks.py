@@ -219,10 +219,13 @@ def test_an_argument_that_a_template_makes_of_none_is_as_if_it_was_left_out(nati
 
 
 @pytest.mark.parametrize(("text", "meant"), [("true", True), ("False", False), (True, True), ("maybe", "maybe")])
-def test_truths_of_sensor_and_download_may_be_texts(text, meant):
+def test_truths_may_be_texts(text, meant):
     download = MagicHourDownloadOperator(task_id="d", project_id="p1", destination="a/", overwrite="{{ params.o }}")
     assert truth_or_as_it_is(render(download, o=text).overwrite) == meant
     assert MagicHourProjectSensor(task_id="w", project_id="p1", deferrable=text).deferrable == meant
+    names = ("wait_for_completion", "deferrable", "durable", "check_balance", "validate_request")
+    submit = MagicHourImageToVideoOperator(task_id="s", image="a", end_seconds=5, **dict.fromkeys(names, text))
+    assert {getattr(submit, name) for name in names} == {meant}
 
 
 def test_what_expand_gives_is_not_rendered_as_a_template():

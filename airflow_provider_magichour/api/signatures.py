@@ -22,6 +22,8 @@ PARAMETER = re.compile(r"=|%(?:25)*3d", re.IGNORECASE)
 SCHEME = re.compile(r"://|%(?:25)*3a%(?:25)*2f%(?:25)*2f", re.IGNORECASE)
 LOGIN = re.compile(r"(?<=://)[^\s/?#]*@")
 
+WEB = re.compile(r"https?://\Z", re.IGNORECASE)
+
 LEFT_OVER = re.compile(r"[?&#](?:x-amz-|x-goog-|x-oss-|sig=|signature=|token=|access_token=)[^\s\"<>]*", re.IGNORECASE)
 """The rest of a signed query that a quote has cut off, and a token in a fragment."""
 
@@ -103,12 +105,22 @@ def secrets_in(value: Any, depth: int = 0) -> Iterator[str]:
         for each in value:
             yield from secrets_in(each, depth + 1)
     elif isinstance(value, str):
-        for login in LOGIN.findall(value):
-            yield from (part for part in {login[:-1], *unquote(login[:-1]).split(":", 1)} if part)
+        for found in LOGIN.finditer(value):
+            login = found[0][:-1]
+            # Elsewhere than in the web it may be an Airflow connection's id, or Azure's container.
+            if ":" in unquote(login) or WEB.search(value, 0, found.start()):
+                yield from (part for part in {login, *unquote(login).split(":", 1)} if part)
         for word in WORD.findall(value):
             begin = QUERY.search(word)
             if begin and SCHEME.search(word, 0, begin.start()):
                 yield from _parts(word[begin.end() :])
+
+
+def without_secrets_of(value: str, text: str) -> str:
+    """Return a text of others about a URL without what is secret in the URL, wherever the text has it."""
+    for secret in sorted(secrets_in(value), key=len, reverse=True):
+        text = text.replace(secret, "***") if len(secret) >= LEAST_MASKED else text
+    return said(text)
 
 
 def _parts(query: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from airflow_provider_magichour.api.capabilities import AUDIO_EXTENSIONS, IMAGE_
 from airflow_provider_magichour.api.client import MagicHourClient
 from airflow_provider_magichour.api.endpoints import checked_kind, checked_project_id
 from airflow_provider_magichour.api.schemas import Project
-from airflow_provider_magichour.api.signatures import discreet
+from airflow_provider_magichour.api.signatures import discreet, shown
 from airflow_provider_magichour.api.tools import Kind
 from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourInvalidRequestError, MagicHourStorageError
 from airflow_provider_magichour.hooks import MagicHourHook
@@ -90,7 +90,7 @@ class Download:
         """Fetch every result and return where they are, in the API's order."""
         if not isinstance(self.destination, str) or not self.destination.strip():
             raise MagicHourInvalidRequestError(
-                f"destination={self.destination!r}: a folder (ending in /) or a file is needed, local or as a URI"
+                f"destination={shown(self.destination)}: a folder (ending in /) or a file is needed, local or as a URI"
             )
         kind, project_id = checked_kind(self.kind), checked_project_id(self.project_id)
         urls = [output.url for output in self._complete(kind).outputs]

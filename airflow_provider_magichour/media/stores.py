@@ -10,7 +10,7 @@ from typing import Any
 
 from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
 
-from airflow_provider_magichour.api.signatures import shown
+from airflow_provider_magichour.api.signatures import shown, without_secrets_of
 from airflow_provider_magichour.compat import BaseHook, ObjectStoragePath
 from airflow_provider_magichour.exceptions import MagicHourError, MagicHourStorageError
 
@@ -50,10 +50,11 @@ def path_of(value: str, conn_id: str | None) -> AnyPath:
             BaseHook.get_connection(used)
         _ = path.fs  # otherwise a missing provider shows only later
     except Exception as error:
+        # Without its cause: that names the login of a URI, which Airflow takes for the id of a connection.
         raise MagicHourStorageError(
-            f"Could not open {shown(value)}: {error}. Are the provider for {value.split('://')[0]}:// and the "
-            "connection there?"
-        ) from error
+            f"Could not open {shown(value)}: {without_secrets_of(value, str(error))}. Are the provider for "
+            f"{value.split('://')[0]}:// and the connection there?"
+        ) from None
     return path
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_magichour.compat import conf
 from airflow_provider_magichour.links import MagicHourProjectLink, push_link
-from airflow_provider_magichour.tasks import Argument, SignedUrlField, WaitingTask, credits, seconds
+from airflow_provider_magichour.tasks import Argument, SignedUrlField, WaitingTask, credits, seconds, truth_or_as_it_is
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -98,6 +98,11 @@ class MagicHourImageToVideoOperator(WaitingTask):
     audio = Argument()
     conn_id = Argument()
     poll_interval = Argument()
+    wait_for_completion = Argument(truth_or_as_it_is)
+    deferrable = Argument(truth_or_as_it_is)
+    durable = Argument(truth_or_as_it_is)
+    check_balance = Argument(truth_or_as_it_is)
+    validate_request = Argument(truth_or_as_it_is)
 
     def __init__(
         self,
