@@ -9,7 +9,8 @@ from datetime import datetime
 from airflow.assets.manager import asset_manager
 from airflow.models.asset import AssetEvent, AssetModel
 from airflow.utils.session import create_session
-from sqlalchemy import ColumnElement, Text, cast, or_, select, update
+from sqlalchemy import Text, cast, or_, select, update
+from sqlalchemy.sql.elements import ColumnElement  # Airflow 3.0 has SQLAlchemy 1.4, which has it there alone
 
 from airflow_provider_magichour.api.schemas import Project
 from airflow_provider_magichour.plugins.deliveries import REPEATED, DeliveryRefusedError, event_extra

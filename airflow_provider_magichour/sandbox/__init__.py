@@ -7,10 +7,9 @@ it is installed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_magichour.sandbox.extra import extra_explained
 from airflow_provider_magichour.sandbox.faults import Fault, JobScript
 from airflow_provider_magichour.sandbox.settings import Settings
 
@@ -18,28 +17,6 @@ if TYPE_CHECKING:
     from airflow_provider_magichour.sandbox.server import Sandbox
 
 __all__ = ["Fault", "JobScript", "Sandbox", "Settings"]
-
-EXTRA = 'pip install "airflow-provider-magichour[sandbox]"'
-RENDERING = frozenset({"av", "numpy"})
-SERVING = frozenset({"starlette", "uvicorn"})
-
-
-@contextmanager
-def extra_explained() -> Iterator[None]:
-    """Say of a module that is missing how to get it.
-
-    :raises ImportError: in place of a ModuleNotFoundError for a module of the extra.
-    """
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        module = (error.name or "").partition(".")[0]
-        if module in RENDERING:
-            without = "Sandbox(render=False), on the command line --no-render, does without"
-            raise ImportError(f"rendering clips needs {module}: {EXTRA}; {without}") from error
-        if module in SERVING:
-            raise ImportError(f"the sandbox needs {module}: {EXTRA}") from error
-        raise
 
 
 def __getattr__(name: str) -> Any:

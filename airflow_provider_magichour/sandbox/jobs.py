@@ -17,8 +17,9 @@ from airflow_provider_magichour.api.signatures import discreet
 from airflow_provider_magichour.api.tools import Kind
 from airflow_provider_magichour.sandbox.answers import Refused
 from airflow_provider_magichour.sandbox.faults import JobScript
+from airflow_provider_magichour.sandbox.orders import FPS
 from airflow_provider_magichour.sandbox.settings import Settings
-from airflow_provider_magichour.sandbox.studio import FPS, Output
+from airflow_provider_magichour.sandbox.studio import Output
 
 TYPES = {"video": "IMAGE_TO_VIDEO", "image": "AI_IMAGE", "audio": "VOICE_GENERATOR"}
 QUEUED_SHARE = 0.2

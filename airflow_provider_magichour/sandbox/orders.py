@@ -12,6 +12,7 @@ from airflow_provider_magichour.api import capabilities
 from airflow_provider_magichour.api.signatures import discreet
 from airflow_provider_magichour.sandbox.answers import Refused
 
+FPS = 24
 SHORT_SIDES = {"360p": 360, "480p": 480, "720p": 720, "1080p": 1080, "4k": 2160}
 DEFAULT_RESOLUTION = "720p"
 DEFAULT_MODEL = "default"
@@ -25,6 +26,10 @@ EXTENSION_PATTERN = re.compile(r"[a-z0-9]+")
 
 
 @discreet
+class UnreadablePictureError(ValueError):
+    """A file that is no picture."""
+
+
 @dataclass(frozen=True)
 class Order:
     """An accepted create request.

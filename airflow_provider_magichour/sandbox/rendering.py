@@ -19,8 +19,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from airflow_provider_magichour.api.signatures import discreet
-from airflow_provider_magichour.sandbox.orders import SHORT_SIDES
-from airflow_provider_magichour.sandbox.studio import FPS, UnreadablePictureError
+from airflow_provider_magichour.sandbox.orders import FPS, SHORT_SIDES, UnreadablePictureError
 
 WIDEST = 21 / 9
 ZOOM = 0.25

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from airflow_provider_magichour.api.signatures import discreet
-from airflow_provider_magichour.sandbox import extra_explained
-from airflow_provider_magichour.sandbox.orders import Order
+from airflow_provider_magichour.sandbox.extra import extra_explained
+from airflow_provider_magichour.sandbox.orders import Order, UnreadablePictureError
 from airflow_provider_magichour.sandbox.uploads import Uploads
 
 # PyAV and numpy are imported to render, and for nothing else: a sandbox that does not render works without them.
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_magichour.sandbox.rendering import Clip
 
-FPS = 24
 FETCH_TIMEOUT = 10.0
 MEDIA_TYPES: Mapping[str, str] = {".mp4": "video/mp4", ".png": "image/png", ".wav": "audio/wav"}
 
@@ -60,10 +59,6 @@ SAMPLES = {
     "image": Output(Path(__file__).parent / "samples" / "output.png", 320, 180),
     "audio": Output(Path(__file__).parent / "samples" / "output.wav"),
 }
-
-
-class UnreadablePictureError(ValueError):
-    """A file that is no picture."""
 
 
 def check_rendering() -> None:
