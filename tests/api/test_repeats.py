@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_magichour.api.answers import Failure, retry_after_seconds
+from airflow_provider_magichour.api.answers import Failure
 from airflow_provider_magichour.api.repeats import CREATE_PATIENCE, repeat_delay
 
 
@@ -24,6 +24,8 @@ LOST = [
     pytest.param(status(204), id="empty-204"),
     *(pytest.param(status(code), id=str(code)) for code in (408, 500, 501, 504, 507, 520, 524)),
 ]
+
+
 MADE_NOTHING = [NEVER_SENT, *(pytest.param(status(code), id=str(code)) for code in (429, 502, 503))]
 REFUSALS = [
     pytest.param(status(code), id=str(code))
@@ -115,53 +117,3 @@ def test_asked_for_no_delay_it_does_not_hammer():
 )
 def test_asked_to_wait_longer_than_the_patience_it_gives_up(asked, expected):
     assert delay(status(429, retry_after=asked), patience=60.0) == expected
-
-
-WHEN = "Wed, 21 Oct 2015 07:28:00 GMT"
-EPOCH = 1445412480.0
-
-
-@pytest.mark.parametrize(
-    ("header", "expected"),
-    [
-        pytest.param(None, None, id="missing"),
-        pytest.param("0", 0.0, id="zero"),
-        pytest.param("120", 120.0, id="seconds"),
-        pytest.param("1.5", 1.5, id="fraction"),
-        pytest.param(" 5 ", 5.0, id="blanks"),
-        pytest.param("-5", 0.0, id="negative"),
-        pytest.param("inf", None, id="inf"),
-        pytest.param("-inf", None, id="minus-inf"),
-        pytest.param("nan", None, id="nan"),
-        pytest.param("1e400", None, id="beyond-float"),
-        pytest.param("", None, id="empty"),
-        pytest.param("soon", None, id="junk"),
-        pytest.param("5, 10", None, id="two"),
-        pytest.param("Wed, 99 Oct 2015 07:28:00 GMT", None, id="no-such-day"),
-        pytest.param("Wed, 21 Oct 99999 07:28:00 GMT", None, id="no-such-year"),
-        pytest.param("Wed, 21 Oct 2015 07:28:00 +9999", None, id="no-such-zone"),
-    ],
-)
-def test_retry_after_is_read_or_ignored(header, expected):
-    assert retry_after_seconds(header, date=None, now=EPOCH) == expected
-
-
-@pytest.mark.parametrize(
-    ("date", "now", "expected"),
-    [
-        pytest.param("Wed, 21 Oct 2015 07:27:00 GMT", EPOCH, 60.0, id="own-date"),
-        pytest.param("Wed, 21 Oct 2015 07:27:00 GMT", EPOCH + 9e6, 60.0, id="own-date-and-a-wrong-clock"),
-        pytest.param("Wed, 21 Oct 2015 07:27:00 GMT", 0.0, 60.0, id="own-date-and-a-clock-of-1970"),
-        pytest.param("Wed, 21 Oct 2015 07:30:00 GMT", EPOCH, 0.0, id="already-past"),
-        pytest.param("Wed, 21 Oct 2015 09:27:00 +0200", EPOCH, 60.0, id="other-zone"),
-        pytest.param(None, EPOCH - 30, 30.0, id="no-date"),
-        pytest.param("junk", EPOCH - 30, 30.0, id="junk-date"),
-        pytest.param(None, EPOCH + 30, 0.0, id="no-date-already-past"),
-    ],
-)
-def test_an_http_date_is_counted_from_the_answers_own_date(date, now, expected):
-    assert retry_after_seconds(WHEN, date=date, now=now) == expected
-
-
-def test_a_date_without_a_zone_is_utc():
-    assert retry_after_seconds("Wed, 21 Oct 2015 07:28:00 -0000", date=None, now=EPOCH - 30) == 30
