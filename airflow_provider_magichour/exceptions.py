@@ -53,7 +53,7 @@ class MagicHourApiError(MagicHourError):
 
 
 class MagicHourRejectedError(MagicHourApiError, AirflowFailException):
-    """The API refused a create in a way that repeating cannot cure; nothing was made or charged."""
+    """The API itself, no gateway, refused a create in a way that repeating cannot cure; nothing was made or charged."""
 
 
 class MagicHourStorageError(MagicHourError):

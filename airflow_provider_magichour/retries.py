@@ -22,7 +22,8 @@ def magichour_retry_policy() -> RetryPolicy | None:
 
     - Rate limit (429): what the API asked for, at most an hour; one minute where it said nothing.
     - Key refused on a read, too few credits: 10 minutes, as a person has to act.
-    - Network, gateway, the API's own trouble (5xx): 2, 4, 8, then 16 minutes, or longer if the API asks.
+    - Network, a gateway's page of any status, the API's own trouble (5xx): 2, 4, 8, then 16 minutes, or longer if the
+      API asks.
     - All else: the task's own ``retry_delay``.
 
     How often is still for ``retries`` to say; Airflow never asks about errors that it does not retry. Put it into
@@ -63,7 +64,7 @@ def retry_delay(error: BaseException, try_number: int) -> tuple[timedelta, str] 
         return PERSON, "the key was refused"
     if error.code == "insufficient_credits":
         return PERSON, "too few credits"
-    if status is None or status >= 500:
+    if status is None or status >= 500 or not error.from_api:
         pause = min(OUTAGE * 2 ** min(try_number - 1, 10), LONGEST_OUTAGE)
         return max(asked, pause), "the API, or the way to it, failed"
     return None

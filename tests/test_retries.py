@@ -10,8 +10,10 @@ from airflow_provider_magichour.retries import magichour_retry_policy, retry_del
 MINUTE = timedelta(minutes=1)
 
 
-def failed(status: int | None = None, code: str | None = None, retry_after: float | None = None) -> MagicHourApiError:
-    return MagicHourApiError("it failed", status_code=status, code=code, retry_after=retry_after)
+def failed(
+    status: int | None = None, code: str | None = None, retry_after: float | None = None, *, from_api: bool = True
+) -> MagicHourApiError:
+    return MagicHourApiError("it failed", status_code=status, code=code, retry_after=retry_after, from_api=from_api)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +28,8 @@ def failed(status: int | None = None, code: str | None = None, retry_after: floa
         pytest.param(failed(500), 2, 4 * MINUTE, id="500-second-try"),
         pytest.param(failed(None), 3, 8 * MINUTE, id="network-third-try"),
         pytest.param(failed(502), 9_999, 16 * MINUTE, id="never-longer"),
+        pytest.param(failed(403, from_api=False), 1, 2 * MINUTE, id="page-of-a-gateway"),
+        pytest.param(failed(200, from_api=False), 2, 4 * MINUTE, id="half-an-answer"),
         pytest.param(failed(401), 1, 10 * MINUTE, id="key"),
         pytest.param(failed(code="insufficient_credits"), 1, 10 * MINUTE, id="credits"),
     ],

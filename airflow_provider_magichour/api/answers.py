@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import math
+import json
+import re
 import socket
 import ssl
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from airflow_provider_magichour.api.endpoints import Call
 from airflow_provider_magichour.api.schemas import ApiProblem
 from airflow_provider_magichour.api.settings import KEY_PAGE
 from airflow_provider_magichour.api.signatures import discreet
+from airflow_provider_magichour.api.texts import loads
 from airflow_provider_magichour.exceptions import (
     MagicHourApiError,
     MagicHourRejectedError,
@@ -41,14 +43,24 @@ def is_unknown(error: MagicHourApiError, since: float | None, now: float) -> boo
     return error.status_code == 404 and error.from_api and not is_young
 
 
+SECONDS = re.compile(r"-?[0-9]{1,20}(\.[0-9]{0,20})?")
+
+
+LONGEST_PAUSE_ASKED = 86_400.0
+"""Seconds: what an answer asks for beyond that is no use to anyone."""
+
+
+LONGEST_DATE = 100
+"""Characters of a header that are read as a date; they have 29."""
+
+
 def read_answer(call: Call[T], status: int, headers: Mapping[str, str], body: bytes, *, now: float) -> T | Failure:
     """Return what an answer means for its call: the value, or why it is none."""
     if 200 <= status < 300:
         try:
             return call.answer(body)
-        except ValidationError as error:
-            where = ", ".join(sorted({".".join(map(str, e["loc"])) or "body" for e in error.errors()}))
-            return Failure(f"an answer that cannot be read (HTTP {status}; {where})", status=status)
+        except (ValidationError, json.JSONDecodeError) as error:
+            return Failure(f"an answer that cannot be read (HTTP {status}; {_unreadable(error)})", status=status)
         except ValueError as error:
             return Failure(f"{error} (HTTP {status})", status=status)
     problem = _problem(body)
@@ -61,6 +73,13 @@ def read_answer(call: Call[T], status: int, headers: Mapping[str, str], body: by
         from_api=problem is not None,
         retry_after=retry_after_seconds(headers.get("retry-after"), date=headers.get("date"), now=now),
     )
+
+
+def _unreadable(error: ValueError) -> str:
+    """Say what is wrong with an answer, and nothing of what stands in it."""
+    if isinstance(error, ValidationError):
+        return ", ".join(sorted({".".join(map(str, each["loc"])) or "body" for each in error.errors()}))
+    return "body"
 
 
 def why_no_connection(error: BaseException) -> str:
@@ -89,8 +108,8 @@ def why_no_connection(error: BaseException) -> str:
 
 def _problem(body: bytes) -> ApiProblem | None:
     try:
-        return ApiProblem.model_validate_json(body)
-    except ValidationError:
+        return ApiProblem.model_validate(loads(body))
+    except ValueError:
         return None
 
 
@@ -100,10 +119,11 @@ def error_for(call: Call[Any], failure: Failure, *, source: str) -> MagicHourApi
     :param source: where the API key came from, for messages, such as ``connection 'magichour_default'``.
     """
     if call.creates and not failure.made_nothing:
+        advice = _advice(call, failure, source)
         return MagicHourUnsureSubmissionError(
-            f"A project may have been made, and it costs credits: {failure.reason.rstrip('.')}"
+            f"A project may have been made, and it costs credits: {failure.reason.rstrip('.')}{advice and '.'}{advice}"
         )
-    kind = MagicHourRejectedError if call.creates and failure.is_refusal else MagicHourApiError
+    kind = MagicHourRejectedError if call.creates and failure.is_rejection else MagicHourApiError
     return kind(
         f"Could not {call.what}: {failure.reason.rstrip('.')}.{_advice(call, failure, source)}",
         status_code=failure.status,
@@ -118,6 +138,8 @@ def _advice(call: Call[Any], failure: Failure, source: str) -> str:
         return ""
     if failure.status == 401:
         return f" The API key of {source} is missing, wrong or revoked; get one at {KEY_PAGE}"
+    if failure.is_refusal and not failure.is_redirect and not failure.from_api:
+        return f" This is not the API's answer, but a gateway's or proxy's: check the base URL (host) of {source}"
     if failure.status == 402 or failure.code == "insufficient_credits":
         return f" Buy credits or change the plan of the account of {source} at https://magichour.ai/pricing"
     if failure.status == 403:
@@ -126,7 +148,7 @@ def _advice(call: Call[Any], failure: Failure, source: str) -> str:
         return f" Is it a project of another kind, or of another account than that of {source}, or was it deleted?"
     if failure.status == 404 or (failure.status is not None and failure.status < 300):
         return f" This is not the API's answer: check the base URL (host) of {source}"
-    if failure.status is not None and 300 <= failure.status < 400:
+    if failure.is_redirect:
         return f" Redirects are not followed: check the base URL (host) of {source}"
     if failure.status is None and not failure.sent:
         return f" Check the base URL (host) of {source} and the network"
@@ -160,16 +182,26 @@ class Failure:
         502 and 503 stand here on one sentence of the vendor (quick start, 2026-08-22): a 502 before an id means
         that no job was made.
         """
-        return not self.sent or self.status in (429, 502, 503) or self.is_refusal
+        return not self.sent or self.status in (429, 502, 503) or (self.is_refusal and not self.is_redirect)
+
+    @property
+    def is_redirect(self) -> bool:
+        """Whether it points elsewhere, never followed: a 303 says that the request was carried out (RFC 9110)."""
+        return self.status is not None and 300 <= self.status < 400
 
     @property
     def is_refusal(self) -> bool:
-        """Whether repeating cannot help: a redirect (never followed) or a 4xx other than 408 and 429."""
+        """Whether repeating at once cannot help: a redirect, or a 4xx other than 408 and 429."""
         return self.status is not None and 300 <= self.status < 500 and self.status not in (408, 429)
+
+    @property
+    def is_rejection(self) -> bool:
+        """Whether the API itself refused for good; a gateway's page of the same status may be gone at the next try."""
+        return self.from_api and self.is_refusal
 
 
 def retry_after_seconds(value: str | None, *, date: str | None, now: float) -> float | None:
-    """Read a ``Retry-After`` header: seconds, or an HTTP date counted from the answer's own ``Date``.
+    """Read a ``Retry-After`` header: seconds, or an HTTP date counted from the answer's own ``Date``; at most a day.
 
     :param value: the header, or None.
     :param date: the answer's ``Date`` header: with it a wrong clock here does no harm.
@@ -177,20 +209,17 @@ def retry_after_seconds(value: str | None, *, date: str | None, now: float) -> f
     """
     if value is None:
         return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        until = _http_date(value)
-        if until is None:
-            return None
-        sent_at = _http_date(date)
-        seconds = until - (now if sent_at is None else sent_at)
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+    if SECONDS.fullmatch(value.strip()):
+        return min(max(0.0, float(value)), LONGEST_PAUSE_ASKED)
+    until, sent_at = _http_date(value), _http_date(date)
+    if until is None:
+        return None
+    return min(max(0.0, until - (now if sent_at is None else sent_at)), LONGEST_PAUSE_ASKED)
 
 
 def _http_date(value: str | None) -> float | None:
     try:
-        moment = parsedate_to_datetime(value or "")
+        moment = parsedate_to_datetime((value or "")[:LONGEST_DATE])
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):  # no date, or a year that no calendar has
+    except (ValueError, OverflowError, TypeError, IndexError):  # what it does with years and zones beyond reason
         return None

@@ -6,24 +6,24 @@ deprecated fields, carry new ones and use words nobody has seen.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, WrapValidator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WrapValidator, model_validator
 from pydantic_core import PydanticCustomError
 
 from airflow_provider_magichour.api import signatures
 from airflow_provider_magichour.api.arguments import text_of, truth_of
 from airflow_provider_magichour.api.numbers import number_of
+from airflow_provider_magichour.api.texts import Id, Lenient, Said, lenient_list
 from airflow_provider_magichour.api.tools import Kind
 
-log = logging.getLogger(__name__)
-
-COMPLETE = "complete"
-
-
-FAILED_STATUSES = frozenset({"error", "canceled"})
+# The API's own status words (SDK 0.90.0), and those that it, or another version of it, may come to use: a project's
+# results or its error decide, whatever the word. Compared without case, blanks and punctuation.
+UNFINISHED_WORDS = frozenset("draft queued rendering".split())
+COMPLETE_WORDS = frozenset("complete completed success successful succeeded done finished ready".split())
+CANCELED_WORDS = frozenset("canceled cancelled".split())
+FAILED_WORDS = frozenset("error errored failed failure expired rejected aborted timeout timedout".split())
 
 
 # What the vendor documents as the job's own fault (event types page, 2026-08-22): a new project, or a longer
@@ -131,31 +131,6 @@ class ImageToVideoRequest(_Sent):
         return self.model_dump(exclude_none=True)
 
 
-T = TypeVar("T")
-
-
-def _none_if_unreadable(value: Any, handler: Any) -> Any:
-    try:
-        return handler(value)
-    except ValueError:
-        return None
-
-
-Lenient = Annotated[T | None, WrapValidator(_none_if_unreadable)]
-"""A field that no decision hangs on: None when it is missing or of an unexpected type."""
-
-
-def _lenient_list(value: Any, handler: Any, info: ValidationInfo) -> Any:
-    """Read a list, without the items that cannot be read; each of those is a line in the log, without its text."""
-    kept: tuple[Any, ...] = ()
-    for number, item in enumerate(value if isinstance(value, list | tuple) else (), start=1):
-        try:
-            kept += handler([item])
-        except ValueError:
-            log.warning("Entry %d of %s in the API's answer cannot be read and is left out", number, info.field_name)
-    return kept
-
-
 class _Read(Discreet):
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
@@ -176,7 +151,7 @@ class CreatedProject(_Read):
     :param credits_charged: what it costs; falls back to the deprecated cost in frames, which is the same number.
     """
 
-    id: str = Field(min_length=1)
+    id: Id
     credits_charged: Lenient[int] = None
 
     _legacy_cost = model_validator(mode="before")(_with_cost_from("estimated_frame_cost"))
@@ -186,17 +161,7 @@ class Download(_Read):
     """A result. The URL is signed: a credential."""
 
     url: str = Field(min_length=1)
-    expires_at: Lenient[str] = None
-
-
-def _said(value: Any, _: Any) -> str:
-    if not isinstance(value, str):
-        raise PydanticCustomError("text", "a text is needed")
-    return signatures.said(value)
-
-
-Said = Annotated[str, WrapValidator(_said)]
-"""A text of the API's that ends up in messages: without signatures of URLs, and not longer than a message may be."""
+    expires_at: Lenient[Said] = None
 
 
 class ProjectError(_Read):
@@ -206,8 +171,26 @@ class ProjectError(_Read):
     message: Lenient[Said] = None
 
 
+def _error(value: Any) -> Any:
+    """Take a text for a message; what says nothing, such as an object of nulls, is no error."""
+    if isinstance(value, str):
+        value = {"message": value.strip()}
+    return value if isinstance(value, Mapping) and any(value.values()) else None
+
+
+def _with_word(data: Any) -> Any:
+    """Make up a status that is missing where results or an error say how the project ended."""
+    if not isinstance(data, Mapping) or isinstance(data.get("status"), str):
+        return data
+    if data.get("downloads") or data.get("download"):
+        return {**data, "status": "complete"}
+    return {**data, "status": "error"} if _error(data.get("error")) else data
+
+
 class Project(_Read):
     """A project as the API shows it, with the status words' meaning: nothing else knows those words.
+
+    Results mean that it is complete, an error without results that it failed, whatever the word.
 
     :param id: as the submit returned it.
     :param status: the API's word: ``draft``, ``queued``, ``rendering``, ``complete``, ``error``, ``canceled``, or a
@@ -220,22 +203,23 @@ class Project(_Read):
     pixels, ``fps``, ``end_seconds``, ``enabled``.
     """
 
-    id: str = Field(min_length=1)
-    status: str
-    name: Lenient[str] = None
-    type: Lenient[str] = None
-    created_at: Lenient[str] = None
+    id: Id
+    status: Said
+    name: Lenient[Said] = None
+    type: Lenient[Said] = None
+    created_at: Lenient[Said] = None
     width: Lenient[int] = None
     height: Lenient[int] = None
     fps: Lenient[float] = None
     end_seconds: Lenient[float] = None
     enabled: Lenient[bool] = None
     credits_charged: Lenient[int] = None
-    error: Lenient[ProjectError] = None
-    downloads: Annotated[tuple[Download, ...], WrapValidator(_lenient_list)] = ()
+    error: Annotated[Lenient[ProjectError], BeforeValidator(_error)] = None
+    downloads: Annotated[tuple[Download, ...], WrapValidator(lenient_list)] = ()
     download: Lenient[Download] = None
 
     _legacy_cost = model_validator(mode="before")(_with_cost_from("total_frame_cost"))
+    _missing_word = model_validator(mode="before")(_with_word)
 
     @property
     def outputs(self) -> tuple[Download, ...]:
@@ -250,12 +234,18 @@ class Project(_Read):
     @property
     def is_complete(self) -> bool:
         """Whether the result can be fetched; complete without downloads is not there yet."""
-        return self.status == COMPLETE and bool(self.outputs)
+        # The deprecated single download is no proof against a word: it may be left over.
+        return bool(self.downloads) or (self.download is not None and self._word not in FAILED_WORDS | CANCELED_WORDS)
+
+    @property
+    def is_canceled(self) -> bool:
+        """Whether a person ended it."""
+        return not self.is_complete and self._word in CANCELED_WORDS
 
     @property
     def is_failed(self) -> bool:
-        """Whether it ended as ``error`` or ``canceled``."""
-        return self.status in FAILED_STATUSES
+        """Whether it ended without a result."""
+        return not self.is_complete and (self.error is not None or self._word in FAILED_WORDS | CANCELED_WORDS)
 
     @property
     def is_finished(self) -> bool:
@@ -263,10 +253,27 @@ class Project(_Read):
         return self.is_complete or self.is_failed
 
     @property
+    def is_unknown(self) -> bool:
+        """Whether neither its status word nor anything else says what became of it."""
+        return not self.is_finished and self._word not in UNFINISHED_WORDS | COMPLETE_WORDS
+
+    @property
+    def _word(self) -> str:
+        return "".join(filter(str.isalnum, self.status.casefold()))
+
+    @property
+    def ending(self) -> str:
+        """How it failed, for messages: ``ended as expired``."""
+        if self._word in FAILED_WORDS | CANCELED_WORDS:
+            return f"ended as {self.status}"
+        return f"failed, though its status is {self.status!r}"
+
+    @property
     def failure_code(self) -> str | None:
-        if self.status == "canceled":
+        """The API's error code of one that failed; ``canceled`` for a canceled one."""
+        if self.is_canceled:
             return "canceled"
-        return self.error.code if self.error else None
+        return self.error.code if self.error and self.is_failed else None
 
     @property
     def is_incurable(self) -> bool:
@@ -304,13 +311,13 @@ class UploadUrl(_Read):
 
     upload_url: str = Field(min_length=1)
     file_path: str = Field(min_length=1)
-    expires_at: Lenient[str] = None
+    expires_at: Lenient[Said] = None
 
 
 class UploadUrls(_Read):
     """Answer to the question where files can be uploaded to, in the order of the question."""
 
-    items: tuple[UploadUrl, ...]
+    items: Annotated[tuple[UploadUrl, ...], Field(min_length=1)]
 
 
 class Account(_Read):
@@ -320,12 +327,18 @@ class Account(_Read):
     :param credits: that are left.
     """
 
-    tier: Lenient[str] = None
+    tier: Lenient[Said] = None
     credits: Lenient[int] = None
 
 
 class ApiProblem(_Read):
-    """The API's own error body: ``message`` since ever, ``code`` since September 2026."""
+    """The API's own error body: ``message`` since ever, ``code`` since September 2026; one of them is enough."""
 
-    message: Said
+    message: Lenient[Said] = None
     code: Lenient[Said] = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.message and not self.code:
+            raise PydanticCustomError("problem", "neither message nor code")
+        return self

@@ -1,10 +1,21 @@
-"""JSON of others, read as liberally as it can be, and so that nothing stumbles over it later. Pure."""
+"""What others say, read as liberally as it can be, and so that nothing stumbles over it later. Pure."""
 
 from __future__ import annotations
 
 import json
+import logging
 import re
-from typing import Any
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BeforeValidator, Field, ValidationInfo, WrapValidator
+from pydantic_core import PydanticCustomError
+
+from airflow_provider_magichour.api import signatures
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
 
 # A backslash that is itself escaped, and whole pairs, are taken first: what is left are halves.
 HALF_OR_NUL = re.compile(
@@ -23,13 +34,13 @@ def loads(body: bytes) -> Any:
     UTF-8, and PostgreSQL's JSON cannot hold them. Control characters, a byte order mark, NaN and repeated keys pass; a
     whole number beyond reason becomes a float.
 
-    :raises ValueError: it is no JSON, or nested too deep.
+    :raises json.JSONDecodeError: it is no JSON, or nested too deep.
     """
     text = body.decode(json.detect_encoding(body), errors="replace")
     try:
         return json.loads(HALF_OR_NUL.sub(_kept, text), strict=False, parse_int=_number)
     except RecursionError:
-        raise ValueError("nested too deep") from None
+        raise json.JSONDecodeError("nested too deep", "", 0) from None
 
 
 def _kept(found: re.Match[str]) -> str:
@@ -38,3 +49,51 @@ def _kept(found: re.Match[str]) -> str:
 
 def _number(digits: str) -> float | int:
     return int(digits) if len(digits) <= LONGEST_NUMBER else float(digits)
+
+
+def _none_if_unreadable(value: Any, handler: Any) -> Any:
+    try:
+        return handler(value)
+    except ValueError:
+        return None
+
+
+Lenient = Annotated[T | None, WrapValidator(_none_if_unreadable)]
+"""A field that no decision hangs on: None when it is missing or of an unexpected type."""
+
+
+MOST_TOLD = 10
+"""Items of one list."""
+
+
+def lenient_list(value: Any, handler: Any, info: ValidationInfo) -> Any:
+    """Read a list, without the items that cannot be read; the first of them are told in the log, not their text."""
+    kept: list[Any] = []
+    for number, item in enumerate(value if isinstance(value, list | tuple) else (), start=1):
+        try:
+            kept.extend(handler([item]))
+        except ValueError:
+            if number - len(kept) <= MOST_TOLD:
+                log.warning(
+                    "Entry %d of %s in the API's answer cannot be read and is left out", number, info.field_name
+                )
+    return tuple(kept)
+
+
+def _said(value: Any, _: Any) -> str:
+    if not isinstance(value, str):
+        raise PydanticCustomError("text", "a text is needed")
+    # Long enough for the longest login or query that is to be cut out.
+    return signatures.said(value[: 10 * signatures.LONGEST_SHOWN])
+
+
+Said = Annotated[str, WrapValidator(_said)]
+"""A text of the API's that ends up in messages: without signatures of URLs, and not longer than a message may be."""
+
+
+def _id(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Id = Annotated[str, BeforeValidator(_id), Field(min_length=1)]
+"""An id of the API's, which may come to be a number."""

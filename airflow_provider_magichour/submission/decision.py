@@ -83,9 +83,7 @@ def _about_project(record: Record, project: Project, max_tries: int) -> Decision
     if project.is_deleted:
         return _about_missing(record, max_tries, "was deleted")
     if project.is_failed:
-        return Decision(
-            "submit", f"Project {project.id} ended as {project.status} and cost {cost}: submitting a new one"
-        )
+        return Decision("submit", f"Project {project.id} {project.ending} and cost {cost}: submitting a new one")
     if not project.is_complete:
         return Decision("reattach", f"Reattached to project {project.id}, {project.status}, {cost}")
     returned = record.returned

@@ -77,7 +77,7 @@ def timeout_message(ended: WaitEvent) -> str:
 
 def unreachable(ended: WaitEvent) -> MagicHourApiError:
     """Return the error of a wait that the API has ended: it does not know the project, or refuses the key for good."""
-    return MagicHourApiError(ended.message or "", status_code=ended.status_code, code=ended.code)
+    return MagicHourApiError(ended.message or "", status_code=ended.status_code, code=ended.code, from_api=True)
 
 
 def still_finished(project: Project) -> Project:
@@ -93,13 +93,13 @@ def still_finished(project: Project) -> Project:
 
 
 def project_failure(project: Project, *, resubmits: bool) -> MagicHourProjectFailedError:
-    """Return the error of a project that ended as error or canceled.
+    """Return the error of a project that failed or was canceled.
 
     :param resubmits: whether a retry of the task submits a new project; waiting again heals nothing.
     """
     said = [part for part in (project.failure_code, project.error and project.error.message) if part]
     detail = f" ({': '.join(said)})" if project.error and said else ""
-    text = f"Magic Hour project {project.id} ended as {project.status}{detail}; its credits are refunded."
+    text = f"Magic Hour project {project.id} {project.ending}{detail}; its credits are refunded."
     if not resubmits:
         return MagicHourProjectRejectedError(
             f"{text} Clear the task that submitted it to make a new one.", code=project.failure_code

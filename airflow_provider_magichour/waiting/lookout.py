@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
+import traceback
 from collections.abc import Sequence
 
 from airflow_provider_magichour.api.client import AsyncMagicHourClient, MagicHourClient
 from airflow_provider_magichour.api.endpoints import get_project
 from airflow_provider_magichour.api.schemas import Project
-from airflow_provider_magichour.exceptions import MagicHourApiError
+from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourError
 from airflow_provider_magichour.hooks import MagicHourHook
 from airflow_provider_magichour.waiting.schedule import LOOK_INTERVAL
 from airflow_provider_magichour.waiting.shared import SharedClient
@@ -49,6 +51,11 @@ class Lookout:
             if error.status_code == 401:
                 self._hook.forget_settings()
                 self.close()
+        except MagicHourError:
+            raise  # an id or a kind that is none
+        except Exception as error:
+            seen = _unexpected(error)
+            self.close()
         return _decided(watch, seen, client.settings.key_digest)
 
     def wait(self, watch: Watch) -> Step:
@@ -114,6 +121,10 @@ class AsyncLookout:
             if error.status_code == 401:
                 self._shared.doubt()
             return error, key
+        except MagicHourError:
+            raise  # an id or a kind that is none
+        except Exception as error:
+            return _unexpected(error), key
 
     def _learned(self, watch: Watch, seen: Project | MagicHourApiError) -> Sequence[float]:
         """Return the last render times of this kind; a render whose end is seen now is one of them from now on."""
@@ -146,8 +157,18 @@ class AsyncLookout:
 def _decided(watch: Watch, seen: Project | MagicHourApiError, key: str, renders: Sequence[float] = ()) -> Step:
     step = next_step(watch, seen, time.time(), key=key, renders=renders)
     if step.note:
-        (log.warning if step.error else log.info)("%s", step.note)
+        (log.warning if step.error or step.warns else log.info)("%s", step.note)
     return step
+
+
+def _unexpected(error: Exception) -> MagicHourApiError:
+    """Return the error of a look that came upon a fault of ours: none of those may end a wait.
+
+    Its text is not shown, as it may hold whatever the fault was about; the place is enough to report it.
+    """
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{os.path.basename(place.filename)}, line {place.lineno}"
+    return MagicHourApiError(f"A look met what it was not made for ({type(error).__name__} in {where})")
 
 
 def _unresolved(hook: MagicHourHook, error: Exception) -> MagicHourApiError:

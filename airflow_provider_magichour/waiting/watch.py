@@ -38,6 +38,7 @@ class Watch:
     :param status: the status word seen last.
     :param credits_charged: seen last.
     :param trouble: the trouble logged last, so that it is logged once.
+    :param has_told_word: whether a status word that nobody knows was warned of.
     :param refused_since: when the API began to refuse looks, in seconds since the epoch.
     :param refused_key: digest of the key that it refuses.
     :param kind: of the project.
@@ -51,6 +52,7 @@ class Watch:
     status: str | None = None
     credits_charged: int | None = None
     trouble: str | None = None
+    has_told_word: bool = False
     refused_since: float | None = None
     refused_key: str | None = None
     kind: Kind = "video"
@@ -84,6 +86,7 @@ class Step:
     :param end: ``finished`` (``project`` says how), ``timeout``, ``unreachable`` (``error`` says why), or None.
     :param delay: seconds until the next look, while ``end`` is None.
     :param note: a line to log, or None when nothing changed.
+    :param warns: whether that line is a warning though there was no error.
     """
 
     watch: Watch
@@ -92,6 +95,7 @@ class Step:
     project: Project | None = None
     error: MagicHourApiError | None = None
     note: str | None = None
+    warns: bool = False
 
 
 def next_step(
@@ -114,14 +118,18 @@ def next_step(
 
 
 def _after_project(watch: Watch, project: Project, now: float, renders: Sequence[float]) -> Step:
-    note = None
+    note, warns = None, False
     if project.status != watch.status:
         note = f"Magic Hour project {project.id} is {project.status} after {now - watch.started_at:.0f} s"
+        if project.is_unknown and not watch.has_told_word:
+            warns = True
+            note += ": a status that this version does not know. It is taken for unfinished until the deadline"
     watch = replace(
         watch,
         status=project.status,
         credits_charged=watch.credits_charged if project.credits_charged is None else project.credits_charged,
         trouble=None,
+        has_told_word=watch.has_told_word or warns,
         refused_since=None,
         refused_key=None,
     )
@@ -132,7 +140,7 @@ def _after_project(watch: Watch, project: Project, now: float, renders: Sequence
         return Step(watch, end="unreachable", project=project, error=gone, note=note)
     if project.is_finished:
         return Step(watch, end="finished", project=project, note=note)
-    return Step(watch, delay=watch.next_delay(now, renders=renders), project=project, note=note)
+    return Step(watch, delay=watch.next_delay(now, renders=renders), project=project, note=note, warns=warns)
 
 
 def _after_error(watch: Watch, error: MagicHourApiError, now: float, key: str) -> Step:

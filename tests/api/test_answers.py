@@ -6,6 +6,8 @@ import io
 import json
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from airflow_provider_magichour.api import endpoints
 from airflow_provider_magichour.api.answers import Failure, error_for, read_answer, retry_after_seconds
@@ -39,7 +41,102 @@ def test_a_good_answer_to_a_create_is_the_project():
 
 
 def test_a_good_answer_to_a_read_is_the_project():
-    assert answer(READ, 200, b'{"id": "a", "status": "queued"}') == Project(id="a", status="queued")
+    assert answer(READ, 200, b'{"id": "clx7", "status": "queued"}') == Project(id="clx7", status="queued")
+
+
+@pytest.mark.parametrize(
+    ("project_id", "other"),
+    [("clx7", '"clx8"'), ("clx7", '"CLX7"'), ("clx7", '"clx7 "'), ("7", "8"), ("7", "7.0"), ("clx7", '"x?sig=secret"')],
+)
+def test_an_answer_about_another_project_is_not_believed(project_id, other):
+    call = endpoints.get_project(project_id)
+    caught = error(call, 200, b'{"id": %s, "status": "complete", "downloads": [{"url": "u"}]}' % other.encode())
+    assert (type(caught), caught.from_api) == (MagicHourApiError, False)
+    assert "secret" not in str(caught)
+    if other != "7.0":
+        assert "an answer about another project" in str(caught)
+
+
+def test_an_id_that_comes_as_a_number_is_the_same_id():
+    assert answer(endpoints.get_project("7"), 200, b'{"id": 7, "status": "queued"}').id == "7"
+    assert answer(CREATE, 200, b'{"id": 7}').id == "7"
+
+
+READABLE = [
+    pytest.param(rb'"name": "\ud83d"', id="half-emoji"),
+    pytest.param(b'"name": "\x01\0\t"', id="control-characters"),
+    pytest.param(b'"name": "caf\xe9"', id="bad-byte"),
+    pytest.param(b'"name": null, "name": 7, "fps": NaN', id="nan-and-repeated-key"),
+    pytest.param(b'"credits_charged": ' + b"9" * 5_000, id="huge-number"),
+    pytest.param(b'"name": ' + b"[" * 300 + b"]" * 300, id="nested"),
+    pytest.param(b'"name": "' + b"x" * 900_000 + b'"', id="long-text"),
+    pytest.param(b'"error": {"message": ' + b"7" * 5_000 + b"}", id="odd-error"),
+]
+
+
+@pytest.mark.parametrize("odd", READABLE)
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte-order-mark"])
+@pytest.mark.parametrize(
+    ("call", "needed"),
+    [
+        pytest.param(CREATE, b'"id": "clx7"', id="create"),
+        pytest.param(READ, b'"id": "clx7", "status": "complete", "downloads": [{"url": "https://x/1"}]', id="look"),
+        pytest.param(
+            endpoints.upload_urls("png"),
+            b'"items": [{"upload_url": "https://x/1", "file_path": "p", "expires_at": "\xff"}]',
+            id="upload-urls",
+        ),
+        pytest.param(endpoints.get_account(), b'"tier": "PRO"', id="account"),
+    ],
+)
+def test_only_what_is_needed_can_make_an_answer_unreadable(call, needed, mark, odd):
+    read = answer(call, 200, mark + b"{" + odd + b", " + needed + b"}")
+    assert not isinstance(read, Failure)
+    assert len(repr(read)) < 3_000
+    json.dumps(read.model_dump(), allow_nan=False, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("call", [READ, CREATE, endpoints.get_account(), endpoints.upload_urls("png")])
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"id":' * 100_000, b"9" * 5_000, b'"clx7"', b"null", b"\xff\xfe\0"])
+def test_an_answer_that_is_none_is_a_failure_that_can_be_told(call, body):
+    assert "cannot be read" in str(error(call, 200, body))
+
+
+def test_an_answer_without_a_place_for_the_upload_is_none():
+    assert "cannot be read (HTTP 200; items)" in str(error(endpoints.upload_urls("png"), 200, b'{"items": []}'))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)),
+    lambda each: st.lists(each) | st.dictionaries(st.text(st.characters(codec=None)), each),
+)
+ANSWERS = st.fixed_dictionaries(
+    {"id": st.just("clx7") | JSON, "status": st.sampled_from(["complete", "error", "queued", "new"]) | JSON},
+    optional={
+        **dict.fromkeys(("credits_charged", "total_frame_cost", "width", "fps", "name", "message", "code"), JSON),
+        "error": JSON | st.fixed_dictionaries({}, optional={"code": JSON, "message": JSON}),
+        "downloads": JSON | st.lists(st.fixed_dictionaries({"url": JSON}, optional={"expires_at": JSON})),
+    },
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.sampled_from([READ, CREATE, endpoints.get_account(), endpoints.upload_urls("png")]),
+    st.integers(100, 999),
+    ANSWERS.map(lambda value: json.dumps(value).encode()) | st.binary(),
+    st.dictionaries(st.sampled_from(["retry-after", "date"]), st.text()),
+)
+def test_whatever_is_answered_means_something(call, status, body, headers):
+    outcome = read_answer(call, status, headers, body, now=0.0)
+    if isinstance(outcome, Failure):
+        str(error_for(call, outcome, source=SOURCE)).encode()
+    elif isinstance(outcome, Project):
+        assert (outcome.is_complete, outcome.is_failed).count(True) == outcome.is_finished
+        text = json.dumps(outcome.result("video"), allow_nan=False, ensure_ascii=False)
+        assert "\0" not in text
+        assert text.encode()
+        assert len(f"{outcome.ending} {outcome.failure_code}") < 2_500
 
 
 @pytest.mark.parametrize("status", [200, 201, 204])
@@ -52,15 +149,22 @@ OLD = {"message": "The text"}
 HTML = b"<html><body>The text</body></html>"
 
 
-# status, class of a create's error, class of a read's error
+# status, class of a create's error where the API itself said it, class of a read's error
 STATUSES = [
-    (301, MagicHourRejectedError, MagicHourApiError),
-    (302, MagicHourRejectedError, MagicHourApiError),
+    (301, MagicHourUnsureSubmissionError, MagicHourApiError),
+    (303, MagicHourUnsureSubmissionError, MagicHourApiError),
+    (307, MagicHourUnsureSubmissionError, MagicHourApiError),
     (400, MagicHourRejectedError, MagicHourApiError),
     (401, MagicHourRejectedError, MagicHourApiError),
     (402, MagicHourRejectedError, MagicHourApiError),
     (403, MagicHourRejectedError, MagicHourApiError),
     (404, MagicHourRejectedError, MagicHourApiError),
+    (405, MagicHourRejectedError, MagicHourApiError),
+    (407, MagicHourRejectedError, MagicHourApiError),
+    (410, MagicHourRejectedError, MagicHourApiError),
+    (413, MagicHourRejectedError, MagicHourApiError),
+    (415, MagicHourRejectedError, MagicHourApiError),
+    (451, MagicHourRejectedError, MagicHourApiError),
     (408, MagicHourUnsureSubmissionError, MagicHourApiError),
     (422, MagicHourRejectedError, MagicHourApiError),
     (429, MagicHourApiError, MagicHourApiError),
@@ -81,6 +185,12 @@ BODIES = [
     pytest.param(b'{"code": "the_code", "mess', None, False, "HTTP ", id="half-json"),
     pytest.param(b'{"detail": "Not Found"}', None, False, "HTTP ", id="other-json"),
     pytest.param(b"\xff\xfe", None, False, "HTTP ", id="bytes"),
+    pytest.param(b'{"code": "the_code"}', "the_code", True, "the_code", id="code-alone"),
+    pytest.param(b'{"message": 7, "code": "the_code"}', "the_code", True, "the_code", id="odd-message"),
+    pytest.param(rb'{"message": "The \ud83d text", "code": "the_code"}', "the_code", True, "text", id="half-emoji"),
+    pytest.param(b'{"message": "The \x01 text \xff"}', None, True, "text", id="bad-byte"),
+    pytest.param(b'{"message": ""}', None, False, "HTTP ", id="nothing-said"),
+    pytest.param(b"[" * 100_000, None, False, "HTTP ", id="deep"),
 ]
 
 
@@ -94,6 +204,8 @@ BODIES = [
 )
 def test_a_failure_becomes_its_error(call, status, expected, body, code, from_api, text):
     caught = error(call, status, body, retry_after="7")
+    if expected is MagicHourRejectedError and not from_api:
+        expected = MagicHourApiError  # a gateway's page: the next try may get through
     assert type(caught) is expected
     assert text in str(caught)
     assert f"HTTP {status}" in str(caught)
@@ -204,6 +316,10 @@ def test_the_retry_after_of_an_answer_is_counted_from_its_own_date():
     assert caught.retry_after == 30
 
 
+ODD_DATE = (
+    r"\A(Mon|Wed|X)?,? ?[0-9]{1,12}[ -](Jan|Feb|Dec)[ -][0-9]{1,25} "
+    r"[0-9]{1,9}:?[0-9]*:?[0-9]* ?(GMT|-0000|[+-][0-9]{1,20})?\Z"
+)
 WHEN = "Wed, 21 Oct 2015 07:28:00 GMT"
 EPOCH = 1445412480.0
 
@@ -227,6 +343,15 @@ EPOCH = 1445412480.0
         pytest.param("Wed, 99 Oct 2015 07:28:00 GMT", None, id="no-such-day"),
         pytest.param("Wed, 21 Oct 99999 07:28:00 GMT", None, id="no-such-year"),
         pytest.param("Wed, 21 Oct 2015 07:28:00 +9999", None, id="no-such-zone"),
+        pytest.param("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None, id="year-beyond-c"),
+        pytest.param("Mon, 01 Jan 0001 00:00:00 +2359", 0.0, id="before-all-time"),
+        pytest.param("Fri, 31 Dec 9999 23:59:59 -2359", 86_400.0, id="after-all-time"),
+        pytest.param("99999999", 86_400.0, id="years"),
+        pytest.param("9" * 500_000, None, id="very-long"),
+        pytest.param("Wed, " * 100_000, None, id="very-long-date"),
+        pytest.param("٣", None, id="digits-of-another-script"),
+        pytest.param("0x10", None, id="hexadecimal"),
+        pytest.param("1_0", None, id="underscore"),
     ],
 )
 def test_retry_after_is_read_or_ignored(header, expected):
@@ -252,3 +377,14 @@ def test_an_http_date_is_counted_from_the_answers_own_date(date, now, expected):
 
 def test_a_date_without_a_zone_is_utc():
     assert retry_after_seconds("Wed, 21 Oct 2015 07:28:00 -0000", date=None, now=EPOCH - 30) == 30
+
+
+@settings(deadline=None)
+@given(
+    st.none() | st.text() | st.from_regex(ODD_DATE) | st.floats().map(str) | st.integers().map(str),
+    st.none() | st.text() | st.from_regex(ODD_DATE),
+    st.floats(0, 1e11),
+)
+def test_whatever_a_header_says_the_pause_is_bounded(header, date, now):
+    pause = retry_after_seconds(header, date=date, now=now)
+    assert pause is None or 0 <= pause <= 86_400

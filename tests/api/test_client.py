@@ -18,6 +18,7 @@ from airflow_provider_magichour.api.requests import image_to_video_request
 from airflow_provider_magichour.api.settings import ClientSettings
 from airflow_provider_magichour.exceptions import (
     MagicHourApiError,
+    MagicHourError,
     MagicHourInvalidRequestError,
     MagicHourRejectedError,
     MagicHourUnsureSubmissionError,
@@ -210,13 +211,22 @@ def test_create_that_is_not_answered_in_time_is_unsure(send: Both, sandbox: Any,
     assert posts(sandbox) == 1
 
 
-@pytest.mark.parametrize("status", [301, 302, 307, 308, 400, 401, 402, 403, 404, 409, 410, 422])
-def test_definite_refusal_is_final(send: Both, sandbox: Any, settings: ClientSettings, clock: Any, status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        *((status, MagicHourRejectedError) for status in (400, 401, 402, 403, 404, 422)),
+        *((status, MagicHourApiError) for status in (405, 409, 410, 413, 451)),  # the sandbox has no words for them
+        *((status, MagicHourUnsureSubmissionError) for status in (301, 302, 303, 307, 308)),
+    ],
+)
+def test_a_refused_create_is_sent_once_and_never_follows_a_redirect(
+    send: Both, sandbox: Any, settings: ClientSettings, clock: Any, status: int, expected: type[MagicHourError]
+) -> None:
     location = {"Location": f"{sandbox.url}/v1/image-to-video"}
     sandbox.faults.add("create", status=status, headers=location, times=None)
-    with pytest.raises(MagicHourRejectedError, match=f"HTTP {status}") as caught:
+    with pytest.raises(expected, match=f"HTTP {status}") as caught:
         send(settings, CREATE)
-    assert caught.value.status_code == status
+    assert type(caught.value) is expected
     assert (posts(sandbox), len(sandbox.requests), clock.sleeps) == (1, 1, [])
 
 

@@ -22,14 +22,15 @@ LOST = [
     pytest.param(Failure("the connection was lost"), id="cut"),
     pytest.param(status(200), id="unreadable-200"),
     pytest.param(status(204), id="empty-204"),
-    *(pytest.param(status(code), id=str(code)) for code in (408, 500, 501, 504, 507, 520, 524)),
+    *(pytest.param(status(code), id=str(code)) for code in (101, 408, 500, 501, 504, 507, 520, 524)),
 ]
+REDIRECTS = [pytest.param(status(code), id=str(code)) for code in (300, 301, 302, 303, 304, 307, 308)]
 
 
 MADE_NOTHING = [NEVER_SENT, *(pytest.param(status(code), id=str(code)) for code in (429, 502, 503))]
 REFUSALS = [
     pytest.param(status(code), id=str(code))
-    for code in (300, 301, 302, 304, 307, 308, 400, 401, 402, 403, 404, 405, 409, 410, 413, 418, 422, 425, 451, 499)
+    for code in (400, 401, 402, 403, 404, 405, 407, 409, 410, 413, 415, 418, 422, 425, 451, 499)
 ]
 
 
@@ -54,7 +55,7 @@ def test_other_calls_are_repeated_whatever_was_lost(failure):
 
 
 @pytest.mark.parametrize("creates", [True, False])
-@pytest.mark.parametrize("failure", REFUSALS)
+@pytest.mark.parametrize("failure", [*REFUSALS, *REDIRECTS])
 def test_a_refusal_is_never_repeated(failure, creates):
     assert delay(failure, creates=creates) is None
 
@@ -64,7 +65,7 @@ def test_it_is_sure_that_nothing_was_made(failure):
     assert failure.made_nothing
 
 
-@pytest.mark.parametrize("failure", LOST)
+@pytest.mark.parametrize("failure", [*LOST, *REDIRECTS])
 def test_it_is_not_sure_that_nothing_was_made(failure):
     assert not failure.made_nothing
 

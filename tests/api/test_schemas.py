@@ -63,7 +63,8 @@ def test_a_create_reply_is_read(reply, credits):
         pytest.param({"credits_charged": 1}, id="missing"),
         pytest.param({"id": ""}, id="empty"),
         pytest.param({"id": None}, id="null"),
-        pytest.param({"id": 7}, id="number"),
+        pytest.param({"id": True}, id="true"),
+        pytest.param({"id": 7.5}, id="fraction"),
         pytest.param([], id="no-object"),
     ],
 )
@@ -122,10 +123,71 @@ def test_the_deprecated_cost_serves_where_it_is_alone():
     assert read(credits_charged=..., total_frame_cost=77).credits_charged == 77
 
 
-@pytest.mark.parametrize("status", ["draft", "queued", "rendering", "uploading", "Complete", "COMPLETE", "failed", ""])
+NO_RESULT = {"downloads": [], "download": None}
+UNFINISHED = "draft queued rendering".split()
+COMPLETE = "complete Complete COMPLETED success succeeded done finished".split()
+CANCELED = ["canceled", "cancelled", "CANCELLED"]
+ENDED = ["error", "failed", "Failed", "failure", "errored", "expired", "rejected", "aborted", "timed_out", "Timed out"]
+UNKNOWN = ["uploading", "", "wird gerendert", "complete-ish"]
+
+
+@pytest.mark.parametrize("status", [*UNFINISHED, *COMPLETE, *UNKNOWN])
 def test_a_status_word_that_ends_nothing_is_not_finished(status):
-    project = read(status=status)
+    project = read(status=status, **NO_RESULT)
     assert (project.is_finished, project.is_complete, project.is_failed) == (False, False, False)
+    assert project.is_unknown is (status in UNKNOWN)
+
+
+@pytest.mark.parametrize("status", [*ENDED, *CANCELED])
+def test_a_word_that_means_an_end_is_a_failure(status):
+    project = read(status=status, **NO_RESULT)
+    assert (project.is_finished, project.is_complete, project.is_failed) == (True, False, True)
+    assert (project.is_canceled, project.failure_code) == ((True, "canceled") if status in CANCELED else (False, None))
+    assert project.ending == f"ended as {status}"
+
+
+@pytest.mark.parametrize("status", [*UNFINISHED, *COMPLETE, *UNKNOWN, *ENDED, *CANCELED, None, 5, ...])
+@pytest.mark.parametrize("error", [None, {"code": "c", "message": "m"}])
+def test_results_mean_complete_whatever_the_word(status, error):
+    project = read(status=status, error=error)
+    assert (project.is_complete, project.is_failed, project.is_unknown) == (True, False, False)
+    assert (project.failure_code, project.is_canceled) == (None, False)
+    assert project.result("video")["status"] == (status if isinstance(status, str) else "complete")
+
+
+@pytest.mark.parametrize("status", [*UNFINISHED, *COMPLETE, *UNKNOWN, *ENDED, None, ...])
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        pytest.param({"code": "no_source_face", "message": "No face"}, "no_source_face", "No face", id="object"),
+        pytest.param({"reason": "No face"}, None, None, id="other-object"),
+        pytest.param("No face", None, "No face", id="text"),
+    ],
+)
+def test_an_error_means_failed_whatever_the_word(status, error, code, message):
+    project = read(status=status, error=error, **NO_RESULT)
+    assert (project.is_failed, project.is_unknown, project.failure_code) == (True, False, code)
+    assert project.error.message == message
+
+
+@pytest.mark.parametrize("error", [None, {}, "", " ", [], {"code": None, "message": None}, {"code": ""}, False, 0, ...])
+def test_an_error_that_says_nothing_is_none(error):
+    assert not read(status="rendering", error=error, **NO_RESULT).is_finished
+
+
+def test_a_word_that_says_the_contrary_is_told():
+    assert read(status="rendering", error="No face", **NO_RESULT).ending == "failed, though its status is 'rendering'"
+
+
+def test_thousands_of_results_are_read_in_order():
+    urls = [f"u{n}" for n in range(50_000)]
+    assert [output.url for output in read(downloads=[{"url": url} for url in urls]).outputs] == urls
+
+
+def test_no_text_that_is_kept_is_longer_than_a_message_may_be():
+    long = "x" * 100_000
+    project = read(status=long, name=long, type=long, created_at=long, error={"code": long, "message": long})
+    assert len(repr(project)) < 5_000
 
 
 @pytest.mark.parametrize(
@@ -182,10 +244,10 @@ def test_an_odd_value_of_an_unessential_field_ends_no_reading(field, value):
 
 
 @pytest.mark.parametrize("field", ["id", "status"])
-@pytest.mark.parametrize("value", [..., None, 5, []])
+@pytest.mark.parametrize("value", [..., None, 5.5, []])
 def test_a_project_without_id_or_status_cannot_be_read(field, value):
     with pytest.raises(ValidationError):
-        read(**{field: value})
+        read(**{**NO_RESULT, field: value})
 
 
 @pytest.mark.parametrize(
@@ -223,7 +285,7 @@ def test_a_failed_project_is_finished_and_not_complete(status):
     ],
 )
 def test_the_failure_code_is_read_where_there_is_one(status, error, code):
-    assert read(status=status, error=error).failure_code == code
+    assert read(status=status, error=error, **NO_RESULT).failure_code == code
 
 
 @pytest.mark.parametrize(
@@ -245,7 +307,7 @@ def test_the_failure_code_is_read_where_there_is_one(status, error, code):
     ],
 )
 def test_only_the_jobs_own_faults_are_incurable(code, incurable):
-    assert read(status="error", error={"code": code, "message": "m"}).is_incurable is incurable
+    assert read(status="error", error={"code": code, "message": "m"}, **NO_RESULT).is_incurable is incurable
 
 
 def test_a_canceled_project_can_be_made_again():
