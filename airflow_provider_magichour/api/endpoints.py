@@ -27,7 +27,10 @@ T = TypeVar("T")
 PROJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]*")
 
 
-PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body|title|script)\b", re.I | re.S)
+# Comments are taken for good: a body of thousands of them, which is no page, would be tried in every way.
+PAGE = re.compile(
+    rb"\A(\xef\xbb\xbf)?\s*+(?><!--.*?-->\s*+)*+<(!doctype\s+html|html|head|body|title|script)\b", re.I | re.S
+)
 
 
 @discreet
