@@ -407,7 +407,10 @@ def test_answer_that_is_too_liberal_to_be_read_strictly_is_read(send: Both, cloc
 @pytest.mark.parametrize(
     "page", [b"<!DOCTYPE html><p>Sign in", b"\xef\xbb\xbf\n<html>", b"<!-- a proxy -->\n<HTML lang='en'>"]
 )
-def test_page_that_answers_an_upload_is_no_success(send: Both, clock: Any, photo: Path, page: bytes) -> None:
+def test_page_that_answers_an_upload_is_no_success(send: Both, clock: Any, tmp_path: Path, page: bytes) -> None:
+    # The server reads no body: a small one is sent before it answers.
+    image = tmp_path / "cat.jpg"
+    image.write_bytes(b"a cat")
     with FakeServer(answer(page, Content_Type="text/html")) as store:
         named = {"items": [{"upload_url": f"{store.url}/x?Signature=secret", "file_path": "api-assets/x.jpg"}]}
         told = r"upload a file.*an HTML page.*HTTP 200"
@@ -415,5 +418,5 @@ def test_page_that_answers_an_upload_is_no_success(send: Both, clock: Any, photo
             FakeServer(answer(json.dumps(named).encode())) as api,
             pytest.raises(MagicHourApiError, match=told) as caught,
         ):
-            send(ClientSettings(api_key="k", base_url=api.url), photo)
+            send(ClientSettings(api_key="k", base_url=api.url), image)
     assert "secret" not in str(caught.value)
