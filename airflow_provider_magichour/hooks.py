@@ -20,6 +20,7 @@ from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourEr
 if TYPE_CHECKING:
     from airflow_provider_magichour.api.client import AsyncMagicHourClient, MagicHourClient
     from airflow_provider_magichour.api.endpoints import Call
+    from airflow_provider_magichour.api.repeats import Attempts
     from airflow_provider_magichour.api.schemas import Account, CreatedProject, Project, UploadUrl
     from airflow_provider_magichour.api.tools import Kind, Request
 
@@ -109,13 +110,14 @@ class MagicHourHook(BaseHook):
         """
         return self.create(request)
 
-    def create(self, request: Request, *, before_attempt: Callable[[], None] | None = None) -> CreatedProject:
+    def create(self, request: Request, *, attempts: Attempts | None = None) -> CreatedProject:
         """Submit a project of any tool, which costs credits.
 
-        Repeated in place for at most 120 s, and only where it is sure that nothing was made.
+        Repeated in place for at most 120 s, and only where it is sure that nothing was made; of a gateway's 502 or 503
+        that is believed once.
 
         :param request: the tool, and what to make.
-        :param before_attempt: called before each attempt; what it raises ends the call, with nothing sent.
+        :param attempts: what is noted of each attempt.
         :raises MagicHourRejectedError: refused for good.
         :raises MagicHourUnsureSubmissionError: sent, and its answer is not known.
         :raises MagicHourApiError: nothing was made.
@@ -123,7 +125,7 @@ class MagicHourHook(BaseHook):
         from airflow_provider_magichour.api import endpoints
         from airflow_provider_magichour.api.repeats import CREATE_PATIENCE
 
-        return self._send(endpoints.create(request), patience=CREATE_PATIENCE, before_attempt=before_attempt)
+        return self._send(endpoints.create(request), patience=CREATE_PATIENCE, create=attempts)
 
     def get_project(self, project_id: str, kind: Kind = "video", *, patience: float = READ_PATIENCE) -> Project:
         """Return a project as the API shows it now.
@@ -160,9 +162,9 @@ class MagicHourHook(BaseHook):
 
         return self._send(endpoints.get_account(), patience=patience)
 
-    def _send(self, call: Call[T], *, patience: float = 0.0, before_attempt: Callable[[], None] | None = None) -> T:
+    def _send(self, call: Call[T], *, patience: float = 0.0, create: Attempts | None = None) -> T:
         with self._calling() as client:
-            return client.send(call, patience=patience, before_attempt=before_attempt)
+            return client.send(call, patience=patience, create=create)
 
     @contextlib.contextmanager
     def _calling(self) -> Iterator[MagicHourClient]:

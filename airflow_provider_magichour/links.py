@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from airflow_provider_magichour.compat import BaseOperatorLink
+from airflow_provider_magichour.informing import informing
 
 if TYPE_CHECKING:
     from airflow_provider_magichour.api.tools import Kind
@@ -38,4 +40,6 @@ def push_link(context: Context, project_id: str, kind: Kind) -> None:
     :param kind: ``video``, ``image`` or ``audio``.
     """
     # The form of the URL: Magic Hour's inputs and outputs page, 2026-08-22.
-    context["ti"].xcom_push(key=MagicHourProjectLink().xcom_key, value=f"{LIBRARY}?{kind}Id={project_id}")
+    link = f"{LIBRARY}?{kind}Id={quote(project_id, safe='')}"
+    with informing("the link to the project"):
+        context["ti"].xcom_push(key=MagicHourProjectLink().xcom_key, value=link)

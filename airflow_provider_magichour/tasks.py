@@ -16,6 +16,7 @@ from airflow_provider_magichour.api.numbers import number_of
 from airflow_provider_magichour.api.signatures import secrets_in, shown, without_signatures
 from airflow_provider_magichour.compat import AirflowException, BaseOperator
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
+from airflow_provider_magichour.informing import informing
 
 if TYPE_CHECKING:
     from airflow_provider_magichour.api.schemas import Project
@@ -155,11 +156,16 @@ class WaitingTask(BaseOperator):
         # The triggerer hands over no project: the API is asked for it, so that its URLs are fresh.
         return self.conclude(context, project or still_finished(self.hook.get_project(ended.project_id, kind)), kind)
 
+    def push(self, context: Context, **values: Any) -> None:
+        """Push side keys of XCom, where the task pushes at all."""
+        for key, value in values.items() if self.do_xcom_push else ():
+            with informing(f"the XCom {key!r}"):
+                context["ti"].xcom_push(key=key, value=value)
+
     def result(self, context: Context, project: Project, kind: Kind) -> dict[str, Any]:
         """Push the download URLs and return what a waiting task returns."""
         result = project.result(kind)
-        if self.do_xcom_push:
-            context["ti"].xcom_push(key="download_urls", value=result["download_urls"])
+        self.push(context, download_urls=result["download_urls"])
         return result
 
 
@@ -203,7 +209,7 @@ def _project_id_of(value: Any, depth: int = 0) -> Any:
     Anything else is returned without signatures: it is no id, and an error will say so.
     """
     if depth > DEEPEST:
-        return "..."
+        return ["..."]  # no id, whatever stands there
     value = given(value)
     if isinstance(value, str):
         returned = _returned(value)

@@ -167,8 +167,8 @@ class Store:
         self.retentions: list[Any] = []
         self.broken: Callable[[Any], bool] = lambda value: False
 
-    def get(self, key: str) -> Any:
-        return json.loads(self.values[key]) if key in self.values else None
+    def get(self, key: str, default: Any = None) -> Any:
+        return json.loads(self.values[key]) if key in self.values else default
 
     def set(self, key: str, value: Any, *, retention: Any = None) -> None:
         if self.broken(value):

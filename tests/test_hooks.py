@@ -204,8 +204,8 @@ def test_project_of_another_kind_is_not_found_and_the_message_says_what_may_be_w
         MagicHourHook().get_project(sandbox.add_job("image").id)
 
 
-@pytest.mark.parametrize("project_id", ["../account", "", "a/b", "a?b", ".", None, ["p1"]])
-def test_id_that_would_change_the_path_is_refused_before_any_request(sandbox: Any, project_id: Any) -> None:
+@pytest.mark.parametrize("project_id", ["", " ", "https://magichour.ai/my-library", None, ["p1"]])
+def test_what_can_be_no_id_is_refused_before_any_request(sandbox: Any, project_id: Any) -> None:
     hook = MagicHourHook()
     for method in (hook.get_project, hook.delete_project):
         with pytest.raises(MagicHourInvalidRequestError, match="project_id"):

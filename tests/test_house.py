@@ -22,6 +22,7 @@ FLOORS = (
     {"api"},
     {"exceptions"},
     {"compat"},
+    {"informing"},
     {"__init__"},
     {"extras"},
 )

@@ -278,7 +278,7 @@ DEFAULTS = [
             ("magichour_conn_id", "magichour_default"),
             ("conn_id", None),
             ("extra_body", None),
-            ("wait_for_completion", False),
+            ("wait_for_completion", None),
             ("poll_interval", None),
             ("timeout", 3600),
             ("durable", True),

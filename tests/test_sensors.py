@@ -272,7 +272,7 @@ def test_no_connection_stays_open(
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("project_id", ["../account", "", "a/b", None, ["p1", "p2"], {}, {"id": "p1"}, 5])
+@pytest.mark.parametrize("project_id", ["https://x/a", "", " ", None, ["p1", "p2"], {}, {"id": "p1"}, 5])
 def test_project_id_that_is_none_fails_before_any_request(sandbox: Any, run: Any, mode: str, project_id: Any) -> None:
     with pytest.raises(MagicHourInvalidRequestError, match="project_id="):
         run(project_id, mode)

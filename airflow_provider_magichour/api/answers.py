@@ -113,12 +113,15 @@ def _problem(body: bytes) -> ApiProblem | None:
         return None
 
 
-def error_for(call: Call[Any], failure: Failure, *, source: str) -> MagicHourApiError | MagicHourUnsureSubmissionError:
+def error_for(
+    call: Call[Any], failure: Failure, *, source: str, believed: bool = False
+) -> MagicHourApiError | MagicHourUnsureSubmissionError:
     """Return the error that a final failure of a call becomes.
 
     :param source: where the API key came from, for messages, such as ``connection 'magichour_default'``.
+    :param believed: whether a gateway is believed that it made nothing.
     """
-    if call.creates and not failure.made_nothing:
+    if call.creates and not (failure.made_nothing or (believed and failure.is_gateways)):
         advice = _advice(call, failure, source)
         return MagicHourUnsureSubmissionError(
             f"A project may have been made, and it costs credits: {failure.reason.rstrip('.')}{advice and '.'}{advice}"
@@ -177,12 +180,17 @@ class Failure:
 
     @property
     def made_nothing(self) -> bool:
-        """Whether it is sure that a create made no project.
+        """Whether it is sure that a create made no project."""
+        return not self.sent or self.status == 429 or (self.is_refusal and not self.is_redirect)
 
-        502 and 503 stand here on one sentence of the vendor (quick start, 2026-08-22): a 502 before an id means
-        that no job was made.
+    @property
+    def is_gateways(self) -> bool:
+        """Whether a gateway says it, of a create that may have been carried out.
+
+        Of a 502 before an id the vendor says that no job was made and that it can be sent again after 30 to 60 s (quick
+        start, 2026-08-22). A gateway may say it of a job that was made, though: so it is believed once.
         """
-        return not self.sent or self.status in (429, 502, 503) or (self.is_refusal and not self.is_redirect)
+        return self.status in (502, 503)
 
     @property
     def is_redirect(self) -> bool:

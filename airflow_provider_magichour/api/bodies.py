@@ -1,14 +1,34 @@
-"""What an answer's bytes are, read with a bound: what is compressed may unpack to anything. Pure."""
+"""Bodies: an answer's bytes, read with a bound, as what is compressed may unpack to anything; a file's, counted."""
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
+from typing import IO
 
 LONGEST = 1 << 20
 """Bytes of an answer's body, as sent and unpacked: the API's own are some kilobytes."""
 
 EITHER = 32 + zlib.MAX_WBITS
 """Both gzip and deflate, told apart by their first bytes."""
+
+
+CHUNK = 1 << 16
+
+
+def measured(stream: IO[bytes], size: int) -> Iterator[bytes]:
+    """Yield the bytes of a file whose size was told before.
+
+    :raises OSError: when it is another size now.
+    """
+    sent = 0
+    while piece := stream.read(CHUNK):
+        sent += len(piece)
+        if sent > size:
+            raise OSError(f"it holds more than the {size} bytes that were measured")
+        yield piece
+    if sent < size:
+        raise OSError(f"it holds {sent} bytes, and {size} were measured")
 
 
 def unpacked(body: bytes, encoding: str | None) -> bytes:

@@ -221,6 +221,11 @@ def estimate(model: str | None, *, end_seconds: float, resolution: str | None, a
     )
 
 
+def priced_models(resolution: str = "720p") -> list[str]:
+    """Return the AI models that have a published price at a resolution."""
+    return [name for name, row in CAPABILITIES.items() if resolution in row.credits and not row.legacy]
+
+
 def _with_audio() -> list[str]:
     return [name for name, row in CAPABILITIES.items() if row.audio in ("free", "extra") and not row.legacy]
 

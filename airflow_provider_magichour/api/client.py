@@ -10,7 +10,6 @@ import random
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextvars import ContextVar
 from types import TracebackType
 from typing import IO, Any, Self, TypeVar
 
@@ -20,16 +19,17 @@ from airflow_provider_magichour import __version__
 from airflow_provider_magichour.api import answers, endpoints
 from airflow_provider_magichour.api.addresses import check_address
 from airflow_provider_magichour.api.answers import Failure
-from airflow_provider_magichour.api.bodies import LONGEST, unpacked
+from airflow_provider_magichour.api.bodies import LONGEST, measured, unpacked
 from airflow_provider_magichour.api.endpoints import Call
 from airflow_provider_magichour.api.gate import Gate
 from airflow_provider_magichour.api.proxies import Proxied
-from airflow_provider_magichour.api.repeats import backoff, repeat_delay
+from airflow_provider_magichour.api.repeats import Attempts, backoff, repeat_delay
 from airflow_provider_magichour.api.requests import refuse_key
 from airflow_provider_magichour.api.schemas import UploadUrl
 from airflow_provider_magichour.api.settings import ClientSettings
 from airflow_provider_magichour.api.tools import Kind
 from airflow_provider_magichour.api.transport import Reader, lost
+from airflow_provider_magichour.api.unlogged import unlogged
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 
 T = TypeVar("T")
@@ -43,30 +43,6 @@ UPLOAD_PATIENCE = 120.0
 
 MOST_HOPS = 6
 """Places that one download may lead through: its URL, and five redirects."""
-
-
-_ours: ContextVar[bool] = ContextVar("_ours", default=False)
-
-
-class _WithoutOurRequests(logging.Filter):
-    """httpx logs every URL at INFO, httpcore each answer's head at DEBUG: ours may be signed, or set cookies."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return not _ours.get()
-
-
-# All loggers of httpcore 1.0: what is logged by a child passes no filter of its parent's.
-for _logger in ("httpx", *(f"httpcore.{part}" for part in ("connection", "http11", "http2", "proxy", "socks"))):
-    logging.getLogger(_logger).addFilter(_WithoutOurRequests())
-
-
-@contextlib.contextmanager
-def _unlogged() -> Iterator[None]:
-    token = _ours.set(True)
-    try:
-        yield
-    finally:
-        _ours.reset(token)
 
 
 @contextlib.contextmanager
@@ -123,18 +99,26 @@ class _BaseClient:
             return _unreadable(error, status)
 
     def _delay_or_raise(
-        self, call: Call[Any], failure: Failure, *, attempt: int, began: float, patience: float
+        self,
+        call: Call[Any],
+        failure: Failure,
+        *,
+        attempt: int,
+        began: float,
+        patience: float,
+        create: Attempts | None = None,
     ) -> float:
         delay = repeat_delay(
             failure,
             attempt=attempt,
             waited=time.monotonic() - began,
             patience=patience,
-            creates=call.creates,
             chance=random.random(),
+            create=create,
         )
         if delay is None:
-            raise answers.error_for(call, failure, source=self.settings.source) from None
+            believed = create is not None and create.believes_gateway
+            raise answers.error_for(call, failure, source=self.settings.source, believed=believed) from None
         logging.getLogger(__name__).info("Could not %s: %s; again in %.1f s", call.what, failure.reason, delay)
         return delay
 
@@ -163,31 +147,40 @@ class MagicHourClient(_BaseClient):
             self._http.close()
             self._http = None
 
-    def send(self, call: Call[T], *, patience: float = 0.0, before_attempt: Callable[[], None] | None = None) -> T:
+    def send(self, call: Call[T], *, patience: float = 0.0, create: Attempts | None = None) -> T:
         """Send a call, repeating it in place while that is safe.
 
         :param patience: seconds in which repeats may begin; 0 for one attempt.
-        :param before_attempt: called before each attempt; what it raises ends the call, with nothing sent.
+        :param create: what is noted of the attempts at a call that makes a project.
         :raises MagicHourApiError: when the API, or the way to it, failed.
         :raises MagicHourUnsureSubmissionError: when a create was sent and its answer is not known.
         """
+        if call.creates:
+            create = create or Attempts()
+            if create.first_delay:
+                time.sleep(create.first_delay)
         began, attempt = time.monotonic(), 0
         while True:
-            if before_attempt:
-                before_attempt()
+            if create:
+                create.begin()
             attempt += 1
             outcome = self._attempt(call)
             if not isinstance(outcome, Failure):
                 return outcome
-            time.sleep(self._delay_or_raise(call, outcome, attempt=attempt, began=began, patience=patience))
+            if create and outcome.is_gateways:
+                create.gateway_failures += 1
+            delay = self._delay_or_raise(call, outcome, attempt=attempt, began=began, patience=patience, create=create)
+            if create:
+                create.made_nothing(delay)
+            time.sleep(delay)
 
     def _attempt(self, call: Call[T]) -> T | Failure:
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_unlogged())
+            stack.enter_context(unlogged())
             try:
                 request = self._request(call)
                 if call.content:
-                    request["content"] = stack.enter_context(call.content())
+                    request["content"] = measured(stack.enter_context(call.content()), call.size)
                 http = self._connected(call, stack)
                 return self._exchanged(call, http, http.build_request(**request))
             except (httpx.RequestError, httpx.InvalidURL) as error:
@@ -263,7 +256,7 @@ class MagicHourClient(_BaseClient):
             headers |= {"If-Range": if_range} if if_range else {}
         with _connecting():
             http = httpx.Client(**self._options())
-        with _unlogged(), http:
+        with unlogged(), http:
             before = self.settings.base_url
             for _ in range(MOST_HOPS):
                 check_address(url, before=before, base_url=self.settings.base_url)

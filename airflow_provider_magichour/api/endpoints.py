@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, Generic, TypeVar
+from urllib.parse import quote
 
 from pydantic import BaseModel
 
@@ -23,8 +24,8 @@ from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 T = TypeVar("T")
 
 
-# The API's ids are opaque; these characters cannot leave their place in a path.
-PROJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]*")
+LONGEST_ID = 500
+"""Characters: a longer text is no id."""
 
 
 # Comments are taken for good: a body of thousands of them, which is no page, would be tried in every way.
@@ -135,11 +136,17 @@ def put_file(upload_url: str, content: Callable[[], IO[bytes]], size: int) -> Ca
 
 
 def _project_path(project_id: str, kind: str) -> str:
-    return f"/v1/{checked_kind(kind)}-projects/{checked_project_id(project_id)}"
+    return f"/v1/{checked_kind(kind)}-projects/{escaped_id(checked_project_id(project_id))}"
+
+
+def escaped_id(project_id: str) -> str:
+    """Return an id as one part of a path: ids are opaque, and none can leave its place."""
+    escaped = quote(project_id, safe="", errors="replace")
+    return escaped if escaped.strip(".") else escaped.replace(".", "%2E")
 
 
 def checked_project_id(project_id: object) -> str:
-    """Return a project id that cannot change the path called.
+    """Return what can be a project id: a text that is not blank.
 
     :raises MagicHourInvalidRequestError: for anything else, naming the value, but no signature in it.
     """
@@ -149,12 +156,11 @@ def checked_project_id(project_id: object) -> str:
             "None means that the upstream task pushed nothing (was it skipped, or do_xcom_push=False?); "
             "for a list, map over it with .expand(project_id=...)."
         )
-    if not PROJECT_ID.fullmatch(project_id):
+    if not project_id.strip() or len(project_id) > LONGEST_ID or "://" in project_id:
         raise MagicHourInvalidRequestError(
-            f"project_id={shown(project_id)}: a project id is made of letters, digits and . _ ~ - "
-            "and starts with a letter or digit; use the one that the submitting task returned."
+            f"project_id={shown(project_id)}: one project id is needed; use the one that the submitting task returned."
         )
-    return project_id
+    return project_id.strip()
 
 
 def checked_kind(kind: object) -> Kind:

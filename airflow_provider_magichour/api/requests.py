@@ -68,12 +68,21 @@ def image_to_video_request(
         request = Request(IMAGE_TO_VIDEO, ImageToVideoRequest.model_validate(body).body())
     except ValidationError as error:
         raise MagicHourInvalidRequestError(_explain(error)) from None
-    if validate and (refused := table_refusal(request)):
+    if validate:
+        refuse_impossible(request)
+    return request
+
+
+def refuse_impossible(request: Request) -> None:
+    """Refuse what the table of AI models knows to be impossible.
+
+    :raises MagicHourInvalidRequestError: naming the field, its value and what is allowed.
+    """
+    if refused := table_refusal(request):
         raise MagicHourInvalidRequestError(
             f"{refused}. Nothing was sent. "
             "If Magic Hour has learned it since this table was made, set validate_request=False."
         )
-    return request
 
 
 def refuse_key(body: Any, key: str) -> None:

@@ -239,7 +239,7 @@ class Project(_Read):
 
     @property
     def is_canceled(self) -> bool:
-        """Whether a person ended it."""
+        """Whether a person ended it, in the web app: the API has no cancel."""
         return not self.is_complete and self._word in CANCELED_WORDS
 
     @property

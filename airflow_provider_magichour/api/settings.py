@@ -144,6 +144,11 @@ class ClientSettings:
         """Tells one key from another without being one."""
         return hashlib.sha256(self.api_key.encode()).hexdigest()
 
+    @property
+    def account(self) -> str:
+        """Tells what was uploaded with these settings from what was with others: by connection, host and key."""
+        return hashlib.sha256(f"{self.source} {self.base_url} {self.key_digest}".encode()).hexdigest()
+
 
 def _is_this_machine(host: str) -> bool:
     try:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_magichour.api.capabilities import AUDIO_EXTENSIONS, IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
 from airflow_provider_magichour.api.client import MagicHourClient
-from airflow_provider_magichour.api.endpoints import checked_kind, checked_project_id
+from airflow_provider_magichour.api.endpoints import checked_kind, checked_project_id, escaped_id
 from airflow_provider_magichour.api.schemas import Project
 from airflow_provider_magichour.api.signatures import discreet, shown
 from airflow_provider_magichour.api.tools import Kind
@@ -51,7 +51,7 @@ def destination_paths(
     for index, url in enumerate(urls):
         number = f"-{index + 1}" if len(urls) > 1 else ""
         if is_in_folder:
-            paths.append(base / f"{project_id}{number}.{_extension(url, kind)}")
+            paths.append(base / f"{escaped_id(project_id)}{number}.{_extension(url, kind)}")
         else:
             paths.append(base.parent / f"{base.stem}{number}{base.suffix}" if number else base)
     return paths

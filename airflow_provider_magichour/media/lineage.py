@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_magichour.compat import Asset, AssetAlias, get_hook_lineage_collector
+from airflow_provider_magichour.informing import informing
 
 if TYPE_CHECKING:
     from airflow_provider_magichour.compat import BaseOperator, Context
@@ -18,7 +19,8 @@ def note_inputs(reader: Any, uris: Iterable[str]) -> None:
     :param uris: of images; no signature may be in them.
     """
     for uri in uris:
-        get_hook_lineage_collector().add_input_asset(context=reader, uri=uri)
+        with informing(f"{uri} to the lineage"):
+            get_hook_lineage_collector().add_input_asset(context=reader, uri=uri)
 
 
 def note_outputs(
@@ -35,10 +37,13 @@ def note_outputs(
     :param extra: put into each event.
     """
     for uri in uris:
-        get_hook_lineage_collector().add_output_asset(context=writer, uri=uri)
+        with informing(f"{uri} to the lineage"):
+            get_hook_lineage_collector().add_output_asset(context=writer, uri=uri)
     for outlet in operator.outlets:
         if isinstance(outlet, AssetAlias):
             for uri in uris:
-                context["outlet_events"][outlet].add(Asset(uri), extra=extra)
+                with informing(f"{uri} to the asset alias {outlet.name!r}"):
+                    context["outlet_events"][outlet].add(Asset(uri), extra=extra)
         elif isinstance(outlet, Asset):
-            context["outlet_events"][outlet].extra.update({**extra, "uris": list(uris)})
+            with informing(f"the results to the asset {outlet.name!r}"):
+                context["outlet_events"][outlet].extra.update({**extra, "uris": list(uris)})

@@ -61,11 +61,20 @@ class Source:
         :raises MagicHourStorageError: when the file is missing or cannot be read.
         :raises MagicHourInvalidRequestError: when it is no file, or empty.
         """
+        return self._identities[0]
+
+    def old_identity(self) -> str:
+        """Return :meth:`identity` as release 0.1.0 told it, with the same errors."""
+        return self._identities[1]
+
+    @cached_property
+    def _identities(self) -> tuple[str, str]:
         if not isinstance(self.path, ObjectStoragePath) or self.path.protocol in ("file", "local", ""):
-            return f"{self.size}:sha256:{self.sha256()}"
+            return (f"{self.size}:sha256:{self.sha256()}",) * 2
+        size = self.size
         with storage_errors("read", self.path):
             info = self.path.fs.info(self.path.path)
-        return f"{self.size}:{object_identity(info)}"
+        return f"{size}:{object_identity(info)}", f"{size}:{_old_object_identity(info)}"
 
     def sha256(self) -> str:
         """Return the checksum of the content: a reading of its own.
@@ -95,6 +104,14 @@ def object_identity(info: Mapping[str, Any]) -> str:
     return f"modified:{info.get('LastModified') or info.get('mtime') or info.get('updated')}"
 
 
+def _old_object_identity(info: Mapping[str, Any]) -> str:
+    """Tell an object's bytes from others as 0.1.0 did: what it has recorded is known by that."""
+    for name in ("ETag", "etag", "md5Hash", "content_md5"):
+        if info.get(name):
+            return f"etag:{str(info[name]).strip(chr(34))}"
+    return f"modified:{info.get('LastModified') or info.get('mtime') or info.get('updated')}"
+
+
 def source_of(argument: str, value: str, conn_id: str | None) -> Source | None:
     """Return the file behind an image argument, or None when the API fetches it itself. It is not read yet.
 
@@ -117,12 +134,13 @@ def source_of(argument: str, value: str, conn_id: str | None) -> Source | None:
     return Source(path_of(value, conn_id), extension)
 
 
-def file_uris(request: Request, sources: Mapping[str, Source]) -> list[str]:
+def file_uris(request: Request, sources: Mapping[str, object]) -> list[str]:
     """Return the URIs of a request's files: where they are kept, or as the API is told them, without signatures.
 
     :param request: with the files as the user named them.
     :param sources: files to upload, by the path of their field.
     """
     named = request.files.items()
-    uris = [uri_of(sources[path].path) if path in sources else without_signatures(uri) for path, uri in named]
+    found = ((sources.get(path), value) for path, value in named)
+    uris = [uri_of(source.path) if isinstance(source, Source) else without_signatures(value) for source, value in found]
     return [uri for uri in uris if "://" in uri]

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_magichour.compat import conf
 from airflow_provider_magichour.links import MagicHourProjectLink, push_link
-from airflow_provider_magichour.tasks import Argument, SignedUrlField, WaitingTask, credits, seconds, truth_or_as_it_is
+from airflow_provider_magichour.tasks import (
+    Argument,
+    SignedUrlField,
+    WaitingTask,
+    credits,
+    seconds,
+    truth,
+    truth_or_as_it_is,
+)
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -18,7 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_magichour.compat import Context
     from airflow_provider_magichour.media.sources import Source
     from airflow_provider_magichour.submission.record import Journal
-    from airflow_provider_magichour.submission.submit import Submitted
+    from airflow_provider_magichour.submission.submit import Submission, Submitted
 
 
 class MagicHourImageToVideoOperator(WaitingTask):
@@ -45,16 +53,16 @@ class MagicHourImageToVideoOperator(WaitingTask):
     :param magichour_conn_id: id of the Magic Hour connection. (templated)
     :param conn_id: id of the connection of the storage that images are read from. (templated)
     :param extra_body: further fields of the API, merged deeply; may not contradict the others. (templated)
-    :param wait_for_completion: wait until the clip is finished.
-    :param deferrable: wait in the triggerer, without a worker.
+    :param wait_for_completion: wait until the clip is finished; None: wait if ``deferrable=True`` is given.
+    :param deferrable: wait in the triggerer, without a worker. Airflow's ``[operators] default_deferrable`` alone makes
+        no task wait.
     :param poll_interval: seconds between looks, from 1 up; by default none before 0.3 of the usual render time, then
         5, or deferred 1 to 30 as the triggerer has learned from 20 alike. (templated)
     :param timeout: seconds (or ``timedelta``) that a try waits. (templated)
     :param durable: remember the submission; False submits at each try.
     :param on_unsure_submission: when it is not known whether a project was made: ``fail``, or ``resubmit``, which
         may pay twice.
-    :param max_credits: refuse to submit what is estimated to cost more; where no price is known a WARNING says so.
-        (templated)
+    :param max_credits: refuse to submit what is estimated to cost more, and what has no known price. (templated)
     :param check_balance: ask for the account's credits before submitting; too few fail the try, and a retry looks
         again.
     :param validate_request: refuse what the AI model is known not to do.
@@ -118,7 +126,7 @@ class MagicHourImageToVideoOperator(WaitingTask):
         magichour_conn_id: str = "magichour_default",
         conn_id: str | None = None,
         extra_body: dict[str, Any] | None = None,
-        wait_for_completion: bool = False,
+        wait_for_completion: bool | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: float | None = None,
         timeout: float | timedelta = 3600,
@@ -154,17 +162,27 @@ class MagicHourImageToVideoOperator(WaitingTask):
 
     def execute(self, context: Context) -> Any:
         """Submit, or find what an earlier run of this task submitted; then wait, if asked to."""
-        request, sources = self._prepare(context)
-        submitted = self._submit(context, request, sources)
+        from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
+        from airflow_provider_magichour.submission.submit import paid_note
+
+        if self.durable and "task_state_store" not in context:
+            self.log.warning(
+                "This Airflow has no task state store (3.3 has one): a retry of this task submits, and pays, again"
+            )
+        journal = self._journal(context)
+        try:
+            submission = self._submission(context, journal)
+        except MagicHourInvalidRequestError as error:
+            raise MagicHourInvalidRequestError(f"{error}{paid_note(journal)}") from None
+        submitted = submission.run()
         self._project_id = submitted.project_id
-        push_link(context, submitted.project_id, request.tool.kind)
-        self._push(context, submitted.project_id, submitted.credits_charged)
-        if not self.wait_for_completion:
-            self._returned(context, submitted.project_id)
+        self._tell(context, submission, submitted)
+        if not self._waits():
+            self._returns(context, journal, submitted.project_id)
             return submitted.project_id
         if submitted.project and submitted.project.is_finished:
-            return self.conclude(context, submitted.project, request.tool.kind)
-        return self._wait(context, submitted)
+            return self.conclude(context, submitted.project, submission.request.tool.kind)
+        return self._wait(context, journal, submitted)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Return the project that the trigger has waited for."""
@@ -181,13 +199,15 @@ class MagicHourImageToVideoOperator(WaitingTask):
 
     def conclude(self, context: Context, project: Project, kind: Kind) -> dict[str, Any]:
         """Return the finished project; one that failed raises, and a retry submits anew where that can help."""
+        from airflow_provider_magichour.submission.submit import is_adopted
         from airflow_provider_magichour.waiting.ending import project_failure
 
+        journal = self._journal(context)
         if project.credits_charged is not None:
-            self._push(context, project.id, project.credits_charged)
+            self.push(context, project_id=project.id, credits_charged=project.credits_charged)
         if project.is_failed:
-            raise project_failure(project, resubmits=True)
-        self._returned(context, project.id)
+            raise project_failure(project, resubmits=not is_adopted(journal))
+        self._returns(context, journal, project.id)
         return self.result(context, project, kind)
 
     def project_kind(self) -> Kind:
@@ -202,20 +222,19 @@ class MagicHourImageToVideoOperator(WaitingTask):
 
         return MagicHourTimeoutError(message)
 
-    def _prepare(self, context: Context) -> tuple[Request, dict[str, Source]]:
-        """Check all that can be known before anything is sent."""
-        from airflow_provider_magichour.api.requests import ARGUMENTS, deprecation_warnings, image_to_video_request
-        from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
-        from airflow_provider_magichour.media.sources import source_of
+    def _waits(self) -> bool:
+        """Whoever asks for a deferrable task wants it to wait; Airflow's own default says nothing about waiting."""
+        if self.wait_for_completion is not None:
+            return truth("wait_for_completion", self.wait_for_completion)
+        # What was given to the operator, or by default_args, is kept there alone (3.0 to 3.3).
+        is_given = "deferrable" in getattr(self, "_BaseOperator__init_kwargs", {})
+        return is_given and truth("deferrable", self.deferrable)
+
+    def _request(self, context: Context) -> Request:
+        """Check the arguments; the table of AI models has its say where something is to be submitted."""
+        from airflow_provider_magichour.api.requests import deprecation_warnings, image_to_video_request
         from airflow_provider_magichour.submission.submit import default_name
 
-        if self.on_unsure_submission not in ("fail", "resubmit"):
-            raise MagicHourInvalidRequestError(
-                f"on_unsure_submission={self.on_unsure_submission!r}: 'fail' or 'resubmit' is needed"
-            )
-        self._timeout = seconds("timeout", self.timeout)
-        self._interval = None if self.poll_interval is None else seconds("poll_interval", self.poll_interval)
-        self._limit = None if self.max_credits is None else credits("max_credits", self.max_credits)
         request = image_to_video_request(
             image=self.image,
             end_seconds=self.end_seconds,
@@ -226,45 +245,59 @@ class MagicHourImageToVideoOperator(WaitingTask):
             prompt=self.prompt,
             name=default_name(context["ti"]) if self.name is None else self.name,
             extra_body=self.extra_body,
-            validate=self.validate_request,
+            validate=False,
         )
         for message in deprecation_warnings(self.extra_body):
             self.log.warning("%s", message)
-        sources = {}
-        for path, value in request.files.items():
-            if source := source_of(ARGUMENTS[path], value, self.conn_id):
-                sources[path] = source
-        return request, sources
+        return request
 
-    def _submit(self, context: Context, request: Request, sources: dict[str, Source]) -> Submitted:
-        from airflow_provider_magichour.media.lineage import note_inputs
-        from airflow_provider_magichour.media.sources import file_uris
+    def _submission(self, context: Context, journal: Journal) -> Submission:
+        """Check all that can be known before anything is sent."""
+        from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
         from airflow_provider_magichour.submission.budget import Budget
         from airflow_provider_magichour.submission.submit import Submission
 
-        if self.durable and "task_state_store" not in context:
-            self.log.warning(
-                "This Airflow has no task state store (3.3 has one): a retry of this task submits, and pays, again"
+        if self.on_unsure_submission not in ("fail", "resubmit"):
+            raise MagicHourInvalidRequestError(
+                f"on_unsure_submission={self.on_unsure_submission!r}: 'fail' or 'resubmit' is needed"
             )
-        submitted = Submission(
+        self._timeout = seconds("timeout", self.timeout)
+        self._interval = None if self.poll_interval is None else seconds("poll_interval", self.poll_interval)
+        limit = None if self.max_credits is None else credits("max_credits", self.max_credits)
+        return Submission(
             hook=self.hook,
-            journal=self._journal(context),
-            request=request,
-            sources=sources,
+            journal=journal,
+            request=self._request(context),
+            locate=self._source,
             max_tries=context["ti"].max_tries,
             on_unsure=self.on_unsure_submission,
-            waits=self.wait_for_completion,
-            budget=Budget(self._limit, self.check_balance),
-        ).run()
-        note_inputs(self.hook, file_uris(request, sources))
-        return submitted
+            waits=self._waits(),
+            budget=Budget(limit, truth("check_balance", self.check_balance)),
+            validate=truth("validate_request", self.validate_request),
+        )
+
+    def _source(self, path: str, value: str) -> Source | None:
+        from airflow_provider_magichour.api.requests import ARGUMENTS
+        from airflow_provider_magichour.media.sources import source_of
+
+        return source_of(ARGUMENTS[path], value, self.conn_id)
+
+    def _tell(self, context: Context, submission: Submission, submitted: Submitted) -> None:
+        """Let Airflow show what goes on: link, side keys and lineage."""
+        from airflow_provider_magichour.media.lineage import note_inputs
+        from airflow_provider_magichour.media.sources import file_uris
+
+        push_link(context, submitted.project_id, submission.request.tool.kind)
+        self.push(context, project_id=submitted.project_id, credits_charged=submitted.credits_charged)
+        note_inputs(self.hook, file_uris(submission.request, submission.files.sources))
 
     def _journal(self, context: Context) -> Journal:
-        from airflow_provider_magichour.submission.record import KEY, Journal
+        from airflow_provider_magichour.submission.record import Journal, key_for
 
-        return Journal(context.get("task_state_store") if self.durable else None, KEY)
+        store = context.get("task_state_store") if self.durable else None
+        return Journal(store, key_for(context["ti"], self))
 
-    def _wait(self, context: Context, submitted: Submitted) -> Any:
+    def _wait(self, context: Context, journal: Journal, submitted: Submitted) -> Any:
         from airflow_provider_magichour.api.tools import IMAGE_TO_VIDEO
 
         watch = self.watch(
@@ -278,19 +311,30 @@ class MagicHourImageToVideoOperator(WaitingTask):
         with closing(self.lookout()) as lookout:
             step = lookout.look(watch)
             if step.end is None and self.deferrable:
+                journal.settle()
                 self.defer_to_trigger(step.watch)
             if step.end is None:
                 step = lookout.wait(step.watch)
         return self.end(context, step)
 
-    def _push(self, context: Context, project_id: str, credits: int | None) -> None:
-        if self.do_xcom_push:
-            context["ti"].xcom_push(key="project_id", value=project_id)
-            context["ti"].xcom_push(key="credits_charged", value=credits)
+    def _returns(self, context: Context, journal: Journal, project_id: str) -> None:
+        """Let it be noted that the task has returned, so that a clear of the success is told from a retry.
 
-    def _returned(self, context: Context, project_id: str) -> None:
-        """Note what is about to be returned, so that a clear of the success is told from a retry."""
-        from airflow_provider_magichour.submission.submit import note_returned
+        Only once Airflow has taken the task as succeeded, with all its XComs, which is when it calls this (3.3.2): a
+        task that fails after ``execute`` has no result, and what it paid for is returned by the next run.
+        """
+        from airflow_provider_magichour.submission.submit import note_project, note_returned
 
+        note_project(journal, project_id)
         ti = context["ti"]
-        note_returned(self._journal(context), project_id, try_number=ti.try_number, max_tries=ti.max_tries)
+        task = getattr(ti, "task", None) or self
+
+        def note(_: Context) -> None:
+            note_returned(journal, project_id, try_number=ti.try_number, max_tries=ti.max_tries)
+
+        task.on_success_callback = [*_callbacks(task.on_success_callback), note]
+
+
+def _callbacks(given: Any) -> list[Any]:
+    """Return an operator's callbacks; what was set after it was made may be a single one."""
+    return list(given) if isinstance(given, list | tuple) else [given] if given else []

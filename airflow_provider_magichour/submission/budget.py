@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from airflow_provider_magichour.api.capabilities import Estimate
+from airflow_provider_magichour.api.capabilities import Estimate, priced_models
 from airflow_provider_magichour.api.requests import estimated_cost
 from airflow_provider_magichour.api.tools import Request
 from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourInvalidRequestError
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 class Budget:
     """What the user allows a submission to cost.
 
-    :param max_credits: the most that its estimate may be; None for no limit.
+    :param max_credits: the most that its estimate may be, and nothing passes that has none; None for no limit.
     :param check_balance: whether to ask for the account's credits.
     """
 
@@ -28,7 +28,7 @@ class Budget:
     def check(self, hook: MagicHourHook, request: Request) -> None:
         """Let a submission pass, or raise with nothing sent or uploaded.
 
-        :raises MagicHourInvalidRequestError: its estimate is above ``max_credits``.
+        :raises MagicHourInvalidRequestError: its estimate is above ``max_credits``, or there is none.
         :raises MagicHourApiError: the account has too few credits, or could not be asked; a retry asks again.
         """
         if self.max_credits is None and not self.check_balance:
@@ -41,14 +41,14 @@ class Budget:
 
     def _within_limit(self, cost: Estimate | None, request: Request, limit: float) -> None:
         if cost is None:
-            log.warning(
-                "max_credits=%g does not hold here: no price is known for model %s at %s, so it is submitted "
-                "whatever it costs",
-                limit,
-                request.body.get("model", "default"),
-                request.body.get("resolution", "the default resolution"),
+            model = request.body.get("model", "default")
+            size = request.body.get("resolution", "the default resolution")
+            raise MagicHourInvalidRequestError(
+                f"max_credits={limit:g} cannot be kept: no price is known for {request.tool.title} with model={model} "
+                f"at {size}. Nothing was sent. Name a model and a resolution that have a price "
+                f"(at 720p: {', '.join(priced_models())}), or leave out max_credits."
             )
-        elif cost.credits > limit:
+        if cost.credits > limit:
             raise MagicHourInvalidRequestError(
                 f"The estimate of {cost.credits} credits ({cost.how}) is above max_credits={limit:g}. Nothing was "
                 "sent. Raise max_credits, or take a shorter clip, a lower resolution or another model."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,21 +32,21 @@ class Decision:
     warn: bool = False
 
 
-def project_to_look_at(record: Record | Unreadable | None, fingerprint: str) -> str | None:
+def project_to_look_at(record: Record | Unreadable | None, fingerprints: Sequence[str]) -> str | None:
     """Return the id of the recorded project, when what the API says of it matters."""
     if not isinstance(record, Record) or record.project_id is None:
         return None
-    return record.project_id if _is_ours(record, fingerprint) else None
+    return record.project_id if _is_ours(record, fingerprints) else None
 
 
-def _is_ours(record: Record, fingerprint: str) -> bool:
-    return record.fingerprint == fingerprint or record.is_adoption
+def _is_ours(record: Record, fingerprints: Sequence[str]) -> bool:
+    return record.fingerprint in fingerprints or record.is_adoption
 
 
 def decide(
     record: Record | Unreadable | None,
     *,
-    fingerprint: str,
+    fingerprints: Sequence[str],
     seen: Project | MagicHourApiError | None,
     max_tries: int,
     now: float,
@@ -53,7 +54,7 @@ def decide(
     """Decide what this run of the task does about an earlier submission.
 
     :param record: what the state store holds.
-    :param fingerprint: of the request that this run would send.
+    :param fingerprints: of the request that this run would send, by the rules of all releases.
     :param seen: what the API says of the recorded project, or its error; None where there is nothing to ask.
     :param max_tries: of this run: an automatic retry leaves it, a clear sets it to tries used plus retries.
     :param now: seconds since the epoch.
@@ -61,12 +62,12 @@ def decide(
     if record is None:
         return Decision("submit")
     if isinstance(record, Unreadable):
-        return Decision("unsure", f"the record {KEY} in the task state store cannot be read")
-    if record.project_id is None:
-        if record.intent_at is None:
-            return Decision("submit")
+        return Decision("unsure", f"the record {KEY} in the task state store {record.why}")
+    if record.is_unsure:
         return Decision("unsure", "its answer was never recorded")
-    if not _is_ours(record, fingerprint):
+    if record.project_id is None:
+        return Decision("submit")
+    if not _is_ours(record, fingerprints):
         return Decision(
             "submit",
             f"The request has changed since project {record.project_id} was submitted: submitting a new one. "
@@ -83,7 +84,7 @@ def _about_project(record: Record, project: Project, max_tries: int) -> Decision
     if project.is_deleted:
         return _about_missing(record, max_tries, "was deleted")
     if project.is_failed:
-        return Decision("submit", f"Project {project.id} {project.ending} and cost {cost}: submitting a new one")
+        return _about_failed(record, project, max_tries)
     if not project.is_complete:
         return Decision("reattach", f"Reattached to project {project.id}, {project.status}, {cost}")
     returned = record.returned
@@ -94,6 +95,27 @@ def _about_project(record: Record, project: Project, max_tries: int) -> Decision
             warn=True,
         )
     return Decision("return", f"Project {project.id} is complete, {cost}: returning it, nothing is submitted")
+
+
+def _about_failed(record: Record, project: Project, max_tries: int) -> Decision:
+    """A failed project's credits are refunded, so a new one may be made; but not of one that a person has chosen."""
+    ended = f"Project {project.id} {project.ending}"
+    if record.adopted or record.is_adoption:
+        return Decision(
+            "fail",
+            f"{ended}. It was adopted, so nothing is submitted in its place. Put another id into {KEY}, or delete that "
+            "key to submit anew, and clear the task",
+        )
+    if project.is_canceled and not _is_cleared(record, max_tries):
+        return Decision(
+            "fail", f"{ended}: a person did that, so it is not made again. Clear the task to submit a new one"
+        )
+    return Decision("submit", f"{ended} and cost {cost_text(project.credits_charged)}: submitting a new one")
+
+
+def _is_cleared(record: Record, max_tries: int) -> bool:
+    """Whether a person has cleared the task since the run that was noted; a retry leaves ``max_tries`` as it is."""
+    return record.max_tries is not None and max_tries > record.max_tries
 
 
 def _about_error(record: Record, error: MagicHourApiError | None, max_tries: int, now: float) -> Decision:
@@ -110,7 +132,7 @@ def _about_missing(record: Record, max_tries: int, what: str) -> Decision:
             f"The adopted project {record.project_id} {what}. Nothing was submitted. "
             f"Put the right id into {KEY}, or delete that key, and clear the task",
         )
-    if record.max_tries is not None and max_tries > record.max_tries:
+    if _is_cleared(record, max_tries):
         return Decision(
             "submit",
             f"Project {record.project_id} ({cost_text(record.credits_charged)}) {what} and the task was cleared: "

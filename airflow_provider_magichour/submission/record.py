@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
 from airflow_provider_magichour.api.schemas import Discreet
+from airflow_provider_magichour.exceptions import MagicHourError
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,9 @@ UPLOAD_KEPT = 7 * 24 * 3600
 """Seconds for which Magic Hour keeps an uploaded file (inputs and outputs page, 2026-08-22)."""
 
 
+PREVIOUS_KEPT = 20
+"""Paid projects that are remembered besides the one that counts."""
+
 UPLOAD_MARGIN = 3600
 """Seconds before that in which a remembered upload is no longer relied on."""
 
@@ -29,9 +33,11 @@ class Upload(Discreet):
     """A file that was uploaded for this task.
 
     :param source: where it was read.
-    :param file: which bytes: size and checksum.
+    :param file: which bytes: size and checksum, or what its store says instead of one.
     :param file_path: where the API has them.
     :param uploaded_at: when (ISO 8601).
+    :param account: a digest of connection, host and key with which it was uploaded: others cannot use it.
+    :param sha256: checksum of what was uploaded: with it the same bytes are known under another etag.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,15 +46,17 @@ class Upload(Discreet):
     file: str
     file_path: str
     uploaded_at: str
+    account: str | None = None
+    sha256: str | None = None
 
-    def is_usable(self, file: str, now: float) -> bool:
-        """Whether the API still has these very bytes."""
+    def is_usable(self, file: str, account: str, now: float) -> bool:
+        """Whether the API still has these very bytes, for this account."""
         age = now - epoch(self.uploaded_at)
-        return self.file == file and 0 <= age < UPLOAD_KEPT - UPLOAD_MARGIN
+        return self.file == file and self.account == account and 0 <= age < UPLOAD_KEPT - UPLOAD_MARGIN
 
 
 class Returned(Discreet):
-    """Noted just before the task returns: with it a cleared success is told from a retry."""
+    """Noted once Airflow has taken the task as succeeded: with it a cleared success is told from a retry."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -57,62 +65,110 @@ class Returned(Discreet):
     max_tries: int
 
 
-class Record(Discreet):
-    """What is remembered of a submission.
+class Paid(Discreet):
+    """A project that the task instance has paid for.
 
-    :param intent_at: when the create was about to be sent (ISO 8601).
-    :param name: the project's name in the library.
-    :param request: what was sent, signatures removed.
-    :param fingerprint: of the request.
     :param project_id: the API's answer; alone in a record, it was put there by a person to be adopted.
+    :param fingerprint: of the request.
     :param submitted_at: when the API answered (ISO 8601).
     :param credits_charged: what the API said it costs.
     :param adopted: whether a person put the project id there.
-    :param max_tries: of the task's last run.
-    :param uploads: files already uploaded, by argument.
+    :param max_tries: of the task's last run that had to do with it.
     :param returned: the result that the task has returned.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    version: Literal[1] = 1
-    intent_at: str | None = None
-    name: str | None = None
-    request: dict[str, Any] | None = None
-    fingerprint: str | None = None
     project_id: str | None = Field(default=None, min_length=1)
+    fingerprint: str | None = None
     submitted_at: str | None = None
     credits_charged: int | None = None
     adopted: bool | None = None
     max_tries: int | None = None
-    uploads: dict[str, Upload] = Field(default_factory=dict)
     returned: Returned | None = None
+
+
+class Record(Paid):
+    """What is remembered of a submission; with the fields of :class:`Paid`, of the one that counts.
+
+    :param intent_at: when the create was about to be sent (ISO 8601).
+    :param name: the project's name in the library.
+    :param request: what was sent, without queries of URLs.
+    :param uploads: files already uploaded, by argument.
+    :param previous: what this task instance has paid for before, the newest last.
+    :param gateway_failures: how many creates since the last project a gateway answered with 502 or 503.
+    :param not_before: when the next create may be sent (ISO 8601), after such an answer.
+    """
+
+    version: Literal[1] = 1
+    intent_at: str | None = None
+    name: str | None = None
+    request: dict[str, Any] | None = None
+    uploads: dict[str, Upload] = Field(default_factory=dict)
+    previous: tuple[Paid, ...] = ()
+    gateway_failures: int | None = None
+    not_before: str | None = None
 
     @property
     def is_adoption(self) -> bool:
         """Whether a person put this id there; it belongs to whatever request the task makes."""
         return self.project_id is not None and self.intent_at is None and self.fingerprint is None
 
+    @property
+    def is_unsure(self) -> bool:
+        """Whether a create was about to be sent, and its answer is not known."""
+        return self.intent_at is not None and self.project_id is None
+
     def to_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json", exclude_none=True)
 
     def without_submission(self) -> Record:
-        """Return what is left when it is sure that no project exists: the uploads."""
-        return Record(uploads=self.uploads)
+        """Return what is left when no project of the request at hand exists; what was paid for before is."""
+        previous = self.previous
+        if self.project_id is not None:
+            paid = Paid.model_validate(self.model_dump(include=set(Paid.model_fields)))
+            previous = (*previous, paid)[-PREVIOUS_KEPT:]
+        return Record(
+            uploads=self.uploads,
+            previous=previous,
+            gateway_failures=self.gateway_failures,
+            not_before=self.not_before,
+        )
+
+    def recalled(self, fingerprints: Sequence[str]) -> Record:
+        """Return this record, or where the task has paid for these fingerprints before, one about that project.
+
+        :param fingerprints: of the request at hand, by the rules of all releases.
+        """
+        if self.is_unsure or self.is_adoption or self.fingerprint in fingerprints:
+            return self
+        known = next((paid for paid in reversed(self.previous) if paid.fingerprint in fingerprints), None)
+        if known is None:
+            return self
+        others = tuple(paid for paid in self.previous if paid is not known)
+        kept = self.model_copy(update={"previous": others}).without_submission()
+        return kept.model_copy(update={name: getattr(known, name) for name in Paid.model_fields})
 
 
 class Unreadable:
-    """A record that is there but cannot be read: a project may exist."""
+    """A record that is there but cannot be read: a project may exist.
+
+    :param why: what is wrong with it, for messages.
+    """
+
+    def __init__(self, why: str = "cannot be read") -> None:
+        self.why = why
 
 
-def read_record(value: Any) -> Record | Unreadable | None:
+def read_record(value: Any) -> Record | Unreadable:
     """Read what the state store holds; a plain project id counts as one to adopt."""
     if value is None:
-        return None
+        return Unreadable("is lost: the store knows of it and has nothing")
     if isinstance(value, str) and value:
         value = _json_or({"project_id": value}, value)
-    if isinstance(value, Mapping) and "version" not in value and "project_id" not in value:
-        return Unreadable()
+    names_project = isinstance(value, Mapping) and ("version" not in value or "project_id" in value)
+    if names_project and value.get("project_id") is None:
+        return Unreadable()  # null is never written, so a person did that, or something else
     try:
         return Record.model_validate(value)
     except ValidationError:
@@ -140,6 +196,32 @@ def epoch(text: str) -> float:
         return 0.0
 
 
+_keys: tuple[Any, dict[int, tuple[Any, str]]] = (None, {})
+
+
+def key_for(ti: Any, operator: Any) -> str:
+    """Return the key of an operator's record in the store of a task instance.
+
+    A second operator that is run inside of one ``@task`` has another one: both would take the other's project for a
+    changed request.
+
+    :param ti: the task instance; a process runs one after the other.
+    :param operator: that submits.
+    """
+    global _keys
+    if _keys[0] is not ti:
+        _keys = (ti, {})
+    taken = _keys[1]
+    if id(operator) not in taken:
+        key = KEY if not taken else f"{KEY}_{operator.task_id}"
+        others = {each for _, each in taken.values()}
+        number = 2
+        while key in others:
+            key, number = f"{KEY}_{operator.task_id}_{number}", number + 1
+        taken[id(operator)] = (operator, key)
+    return taken[id(operator)][1]
+
+
 class Journal:
     """Read and write the record of one task instance; it survives retries, crashes and clears.
 
@@ -150,9 +232,23 @@ class Journal:
     def __init__(self, store: Any, key: str = KEY) -> None:
         self._store = store
         self._key = key
+        self._unwritten: Record | None = None
 
     def read(self) -> Record | Unreadable | None:
-        return None if self._store is None else read_record(self._store.get(self._key))
+        """Return the record, None where there is none.
+
+        :raises MagicHourError: when the store does not answer; a retry asks again.
+        """
+        if self._store is None:
+            return None
+        absent = object()  # a store whose backend has lost the value says None (Airflow 3.3.2), so None is no absence
+        try:
+            value = self._store.get(self._key, absent)
+        except Exception as error:
+            raise MagicHourError(
+                f"The task state store could not be read ({error}). Nothing was submitted; a retry asks again"
+            ) from error
+        return None if value is absent else read_record(value)
 
     def write(self, record: Record) -> None:
         """Write the record; raises what the store raises.
@@ -164,7 +260,9 @@ class Journal:
         # Compared by identity in 3.3, so it has to be this very object.
         from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
+        self._unwritten = record
         self._store.set(self._key, record.to_json(), retention=NEVER_EXPIRE)
+        self._unwritten = None
 
     def try_write(self, record: Record, otherwise: str) -> None:
         """Write the record where a failure must not stop what has been paid for.
@@ -176,3 +274,8 @@ class Journal:
             self.write(record)
         except Exception as error:
             log.warning("%s (the task state store refused the write: %s)", otherwise, error)
+
+    def settle(self) -> None:
+        """Write what the store has refused last; what is known must not be lost to a moment's trouble."""
+        if self._unwritten is not None:
+            self.try_write(self._unwritten, "The record of this submission could still not be written")

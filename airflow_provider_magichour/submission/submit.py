@@ -1,36 +1,42 @@
-"""Carry out what :mod:`submission` decides: ask, upload, note the intent, submit, note the answer."""
+"""Carry out what :mod:`decision` decides: ask, upload, note the intent, submit, note the answer."""
 
 from __future__ import annotations
 
 import logging
 import secrets
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from airflow_provider_magichour.api.requests import refuse_key
+from airflow_provider_magichour.api.repeats import GATEWAY_PAUSE, Attempts
+from airflow_provider_magichour.api.requests import refuse_impossible, refuse_key
 from airflow_provider_magichour.api.schemas import CreatedProject, Project, cost_text
-from airflow_provider_magichour.api.signatures import discreet, without_login, without_signatures
+from airflow_provider_magichour.api.signatures import discreet, without_signatures
 from airflow_provider_magichour.api.tools import Request
 from airflow_provider_magichour.exceptions import (
     MagicHourApiError,
     MagicHourError,
     MagicHourInvalidRequestError,
-    MagicHourStorageError,
+    MagicHourProjectRejectedError,
+    MagicHourRejectedError,
     MagicHourUnsureSubmissionError,
 )
 from airflow_provider_magichour.hooks import READ_PATIENCE, MagicHourHook
-from airflow_provider_magichour.media.sources import Source
 from airflow_provider_magichour.submission.budget import Budget
 from airflow_provider_magichour.submission.decision import Decision, decide, project_to_look_at, unsure_message
-from airflow_provider_magichour.submission.fingerprint import fingerprint
-from airflow_provider_magichour.submission.record import Journal, Record, Returned, Unreadable, Upload, timestamp
+from airflow_provider_magichour.submission.fingerprint import fingerprints
+from airflow_provider_magichour.submission.record import Journal, Record, Returned, Unreadable, epoch, timestamp
+from airflow_provider_magichour.submission.uploads import Files, Locate
 
 log = logging.getLogger(__name__)
 
-
 OnUnsure = Literal["fail", "resubmit"]
+
+LONGEST_FIRST_PAUSE = 60.0
+"""Seconds that a new try waits at most after a gateway's answer to the create of an earlier one."""
+
+BLAMELESS = (401, 402, 403)
+"""What the API refuses with for reasons that lie in the account, not in what was sent."""
 
 
 def default_name(ti: Any) -> str:
@@ -61,40 +67,45 @@ class Submission:
 
     :param hook: way to the API.
     :param journal: where it is remembered.
-    :param request: with the images as the user named them.
-    :param sources: files to upload, by the path of their field.
+    :param request: with the files as the user named them.
+    :param locate: finds the file behind a field of the request.
     :param max_tries: of this run of the task.
     :param on_unsure: ``fail`` or ``resubmit``.
     :param waits: whether the task waits for the project, so that it can go on while the API does not answer.
     :param budget: what a submission may cost; what was paid for already passes.
+    :param validate: whether to ask the table of AI models.
     """
 
     hook: MagicHourHook
     journal: Journal
     request: Request
-    sources: Mapping[str, Source]
+    locate: Locate
     max_tries: int
     on_unsure: OnUnsure
     waits: bool
     budget: Budget
+    validate: bool = True
 
     def run(self) -> Submitted:
-        """Submit, unless an earlier run of this task did.
+        """Submit, unless an earlier run of this task did: what was paid for comes before all that can fail.
 
         :raises MagicHourUnsureSubmissionError: when a project may exist already.
-        :raises MagicHourStorageError: when an image cannot be read that was not uploaded by an earlier run.
+        :raises MagicHourStorageError: when a file cannot be read that was not uploaded by an earlier run.
         :raises MagicHourApiError: when nothing was submitted and another try may succeed.
         """
         record = self.journal.read()
-        self._identities = {path: _identity(path, source, record) for path, source in self.sources.items()}
-        self._fingerprint = fingerprint(
+        self.files = Files.of(self.request, self.locate, record)
+        self._fingerprints = fingerprints(
             self.request,
-            files=self._identities,
+            files=self.files.identities,
+            old_files=self.files.old_identities,
             conn_id=self.hook.magichour_conn_id,
             host=self.hook.settings().base_url,
         )
-        seen = self._look(project_to_look_at(record, self._fingerprint))
-        decision = decide(record, fingerprint=self._fingerprint, seen=seen, max_tries=self.max_tries, now=time.time())
+        if isinstance(record, Record):
+            record = record.recalled(self._fingerprints)
+        seen = self._look(project_to_look_at(record, self._fingerprints))
+        decision = decide(record, fingerprints=self._fingerprints, seen=seen, max_tries=self.max_tries, now=time.time())
         return self._carry_out(decision, record, seen)
 
     def _look(self, project_id: str | None) -> Project | MagicHourApiError | None:
@@ -112,7 +123,7 @@ class Submission:
     ) -> Submitted:
         known = record if isinstance(record, Record) else Record()
         if decision.action == "fail":
-            raise MagicHourInvalidRequestError(decision.why)
+            raise _failure(decision, seen)
         if decision.action == "unsure" and self.on_unsure == "fail":
             raise MagicHourUnsureSubmissionError(unsure_message(record, decision.why))
         if decision.action == "unsure":
@@ -125,7 +136,7 @@ class Submission:
         if decision.why:
             (log.warning if decision.warn else log.info)("%s", decision.why)
         if decision.action == "submit":
-            return self._submit(known)
+            return self._submit(_without_bad_files(known, seen))
         if decision.action == "blocked" and not self.waits and isinstance(seen, MagicHourApiError):
             raise seen
         assert known.project_id is not None
@@ -135,7 +146,7 @@ class Submission:
         credits = project.credits_charged if project else None
         record = record.model_copy(
             update={
-                "fingerprint": self._fingerprint,
+                "fingerprint": self._fingerprints[0],
                 "adopted": record.adopted or record.is_adoption or None,
                 "max_tries": self.max_tries,
                 "credits_charged": record.credits_charged if credits is None else credits,
@@ -147,23 +158,19 @@ class Submission:
 
     def _submit(self, record: Record) -> Submitted:
         refuse_key(self.request.body, self.hook.settings().api_key)
+        if self.validate:
+            refuse_impossible(self.request)
         self.budget.check(self.hook, self.request)
-        record = self._uploaded(record.without_submission())
-        request = self.request.with_files({path: record.uploads[key_of(path)].file_path for path in self.sources})
-        record = record.model_copy(
-            update={
-                "name": request.name,
-                "request": _readable(request),
-                "fingerprint": self._fingerprint,
-                "max_tries": self.max_tries,
-            }
-        )
+        record = self.files.upload(self.hook, self.journal, record.without_submission())
+        request = self.request.with_files(self.files.paths(record))
         created, record = self._create(request, record)
         record = record.model_copy(
             update={
                 "project_id": created.id,
                 "submitted_at": timestamp(time.time()),
                 "credits_charged": created.credits_charged,
+                "gateway_failures": None,
+                "not_before": None,
             }
         )
         log.info("Submitted Magic Hour project %s (%s)", created.id, cost_text(created.credits_charged))
@@ -176,86 +183,122 @@ class Submission:
 
     def _create(self, request: Request, record: Record) -> tuple[CreatedProject, Record]:
         """Send the create; whatever ends it, the journal says what is known."""
-        intended = record
-
-        def note_intent() -> None:
-            nonlocal intended
-            intended = record.model_copy(update={"intent_at": timestamp(time.time())})
-            try:
-                self.journal.write(intended)
-            except Exception as error:
-                raise MagicHourError(
-                    f"The task state store refused the intent to submit ({error}); nothing was sent"
-                ) from error
-
+        intent = {
+            "name": request.name,
+            "request": {name: without_signatures(value) for name, value in request.body.items()},
+            "fingerprint": self._fingerprints[0],
+            "max_tries": self.max_tries,
+        }
+        attempts = RecordedAttempts(self.journal, record, intent)
         try:
-            return self.hook.create(request, before_attempt=note_intent), intended
+            return self.hook.create(request, attempts=attempts), attempts.intended
         except MagicHourUnsureSubmissionError as error:
             why = f"its answer was lost: {error}"
             if self.on_unsure == "resubmit":
-                raise MagicHourApiError(unsure_message(intended, why, resubmits=True)) from None
-            raise MagicHourUnsureSubmissionError(unsure_message(intended, why)) from None
-        except MagicHourError:
-            self.journal.try_write(
-                record.without_submission(),
-                "Nothing was submitted, but the intent could not be removed: the next try will be unsure",
-            )
+                raise MagicHourApiError(unsure_message(attempts.intended, why, resubmits=True)) from None
+            raise MagicHourUnsureSubmissionError(unsure_message(attempts.intended, why)) from None
+        except MagicHourError as error:
+            attempts.end_without_project(_is_about_what_was_sent(error))
             raise
 
-    def _uploaded(self, record: Record) -> Record:
-        """Upload what the API does not have yet, remembering each file for a retry."""
-        for path, source in self.sources.items():
-            identity, key = self._identities[path], key_of(path)
-            remembered = record.uploads.get(key)
-            if remembered and remembered.is_usable(identity, time.time()):
-                log.info("%s is uploaded already, as %s", source.path, remembered.file_path)
-                continue
-            try:
-                target = self.hook.upload(source.open, size=source.size, extension=source.extension)
-            except MagicHourError:
-                raise
-            except Exception as error:
-                raise MagicHourStorageError(
-                    f"Could not read {source.path} in full ({error}); was it changed meanwhile? Nothing was submitted."
-                ) from error
-            upload = Upload(
-                source=without_login(str(source.path)),
-                file=identity,
-                file_path=target.file_path,
-                uploaded_at=timestamp(time.time()),
-            )
-            record = record.model_copy(update={"uploads": {**record.uploads, key: upload}})
-            self.journal.try_write(record, f"{source.path} was uploaded, but a retry will upload it again")
-        return record
 
+class RecordedAttempts(Attempts):
+    """Keeps the record true at each attempt: an intent while an answer is due, nothing as soon as nothing was made.
 
-def key_of(path: str) -> str:
-    """Return the name under which the upload of a file field is remembered: that of 0.1.0 where the field is old."""
-    return path.removeprefix("assets.")
-
-
-def _identity(path: str, source: Source, record: Record | Unreadable | None) -> str:
-    """Tell the bytes of a file from others; one that is gone, or out of reach here, is what an earlier run uploaded.
-
-    A retry may run on another machine, and a project that was paid for must be found there too.
+    :param journal: where the record is kept.
+    :param record: without a submission.
+    :param intent: what the record says besides while an answer is due.
     """
-    try:
-        return source.identity()
-    except MagicHourStorageError as error:
-        uploaded = record.uploads.get(key_of(path)) if isinstance(record, Record) else None
-        if uploaded is None or uploaded.source != without_login(str(source.path)):
-            raise
-        log.warning("%s. It was uploaded at %s, and is taken for unchanged", error, uploaded.uploaded_at)
-        return uploaded.file
+
+    def __init__(self, journal: Journal, record: Record, intent: dict[str, Any]) -> None:
+        wait = epoch(record.not_before) - time.time() if record.not_before else 0.0
+        super().__init__(record.gateway_failures or 0, first_delay=min(max(wait, 0.0), LONGEST_FIRST_PAUSE))
+        self.intended = record
+        self._journal = journal
+        self._record = record
+        self._intent = intent
+
+    def begin(self) -> None:
+        self.intended = self._counted().model_copy(
+            update={**self._intent, "intent_at": timestamp(time.time()), "not_before": None}
+        )
+        try:
+            self._journal.write(self.intended)
+        except Exception as error:
+            raise MagicHourError(
+                f"The task state store refused the intent to submit ({error}). Nothing was sent; a retry tries again"
+            ) from error
+
+    def made_nothing(self, seconds: float) -> None:
+        record = self._counted()
+        if self.gateway_failures:
+            record = record.model_copy(update={"not_before": timestamp(time.time() + seconds)})
+        self._forget_intent(record)
+
+    def end_without_project(self, without_uploads: bool) -> None:
+        """Note that nothing was made and nothing more is sent by this run."""
+        record = self._counted()
+        if self.gateway_failures > (self._record.gateway_failures or 0):
+            record = record.model_copy(update={"not_before": timestamp(time.time() + GATEWAY_PAUSE)})
+        self._forget_intent(record.model_copy(update={"uploads": {}}) if without_uploads else record)
+
+    def _counted(self) -> Record:
+        return self._record.model_copy(update={"gateway_failures": self.gateway_failures or None})
+
+    def _forget_intent(self, record: Record) -> None:
+        self._journal.try_write(
+            record, "Nothing was submitted, but the intent could not be removed: the next try will be unsure"
+        )
+
+
+def _failure(decision: Decision, seen: Project | MagicHourApiError | None) -> MagicHourError:
+    if isinstance(seen, Project) and seen.is_failed:
+        return MagicHourProjectRejectedError(decision.why, code=seen.failure_code)
+    return MagicHourInvalidRequestError(decision.why)
+
+
+def _without_bad_files(record: Record, seen: Project | MagicHourApiError | None) -> Record:
+    """Forget uploads that a project could not use: sent again as they are, they would fail again."""
+    if isinstance(seen, Project) and seen.is_failed and (seen.failure_code or "").startswith("invalid_"):
+        return record.model_copy(update={"uploads": {}})
+    return record
+
+
+def _is_about_what_was_sent(error: MagicHourError) -> bool:
+    return isinstance(error, MagicHourRejectedError) and error.status_code not in BLAMELESS
+
+
+def paid_note(journal: Journal) -> str:
+    """Say, for the error of a request that cannot be, what was paid for already: nothing of it is lost."""
+    record = _read_or_none(journal)
+    if not isinstance(record, Record) or record.project_id is None:
+        return ""
+    return (
+        f" Project {record.project_id} ({cost_text(record.credits_charged)}), which this task has paid for, stays "
+        "recorded: mend the argument and clear the task."
+    )
+
+
+def note_project(journal: Journal, project_id: str) -> None:
+    """Note the project of this run, where the store has refused that before: the record has an intent alone."""
+    journal.settle()
+    record = _read_or_none(journal)
+    if isinstance(record, Record) and record.is_unsure:
+        journal.try_write(
+            record.model_copy(update={"project_id": project_id, "submitted_at": record.intent_at}),
+            f"The id of project {project_id} could still not be recorded: a retry of this task would be unsure",
+        )
+
+
+def is_adopted(journal: Journal) -> bool:
+    """Return whether a person has chosen the recorded project."""
+    record = _read_or_none(journal)
+    return isinstance(record, Record) and bool(record.adopted or record.is_adoption)
 
 
 def note_returned(journal: Journal, project_id: str, *, try_number: int, max_tries: int) -> None:
-    """Note that the task returns this project, so that a clear of the success can be told from a retry."""
-    try:
-        record = journal.read()
-    except Exception as error:
-        log.warning("Project %s is returned; a clear of this task would return it again (%s)", project_id, error)
-        return
+    """Note that Airflow has taken the task as succeeded, so that a clear of that can be told from a retry."""
+    record = _read_or_none(journal)
     if isinstance(record, Record) and record.project_id == project_id:
         returned = Returned(project_id=project_id, try_number=try_number, max_tries=max_tries)
         journal.try_write(
@@ -264,5 +307,9 @@ def note_returned(journal: Journal, project_id: str, *, try_number: int, max_tri
         )
 
 
-def _readable(request: Request) -> dict[str, object]:
-    return {name: without_signatures(value) for name, value in request.body.items()}
+def _read_or_none(journal: Journal) -> Record | Unreadable | None:
+    try:
+        return journal.read()
+    except MagicHourError as error:
+        log.warning("%s", error)
+        return None

@@ -169,8 +169,8 @@ STATUSES = [
     (422, MagicHourRejectedError, MagicHourApiError),
     (429, MagicHourApiError, MagicHourApiError),
     (500, MagicHourUnsureSubmissionError, MagicHourApiError),
-    (502, MagicHourApiError, MagicHourApiError),
-    (503, MagicHourApiError, MagicHourApiError),
+    (502, MagicHourUnsureSubmissionError, MagicHourApiError),
+    (503, MagicHourUnsureSubmissionError, MagicHourApiError),
     (504, MagicHourUnsureSubmissionError, MagicHourApiError),
     (599, MagicHourUnsureSubmissionError, MagicHourApiError),
 ]

@@ -14,6 +14,7 @@ import pytest
 
 from airflow_provider_magichour.api import endpoints
 from airflow_provider_magichour.api.client import USER_AGENT, AsyncMagicHourClient, MagicHourClient
+from airflow_provider_magichour.api.repeats import Attempts
 from airflow_provider_magichour.api.requests import image_to_video_request
 from airflow_provider_magichour.api.settings import ClientSettings
 from airflow_provider_magichour.exceptions import (
@@ -86,7 +87,35 @@ def posts(sandbox: Any) -> int:
 # What is repeated in place
 
 
-@pytest.mark.parametrize("status", [429, 502, 503])
+@pytest.mark.parametrize("status", [502, 503])
+def test_a_gateway_is_believed_once(sandbox: Any, settings: ClientSettings, clock: Any, status: int) -> None:
+    sandbox.faults.add("create", status=status)
+    with MagicHourClient(settings) as client:
+        assert sandbox.jobs[client.send(CREATE, patience=120).id]
+    assert posts(sandbox) == 2
+    assert 30 <= clock.passed <= 60
+
+
+@pytest.mark.parametrize("status", [502, 503])
+def test_a_gateways_second_answer_is_unsure_as_each_may_have_made_a_project(
+    sandbox: Any, settings: ClientSettings, clock: Any, status: int
+) -> None:
+    sandbox.faults.add("create", status=status, times=None)
+    with MagicHourClient(settings) as client, pytest.raises(MagicHourUnsureSubmissionError, match=f"HTTP {status}"):
+        client.send(CREATE, patience=120)
+    assert posts(sandbox) == 2
+
+
+def test_a_gateway_that_asks_for_a_long_pause_leaves_the_second_create_to_a_retry(
+    sandbox: Any, settings: ClientSettings, clock: Any
+) -> None:
+    sandbox.faults.add("create", status=503, headers={"Retry-After": "600"})
+    with MagicHourClient(settings) as client, pytest.raises(MagicHourApiError) as caught:
+        client.send(CREATE, patience=120)
+    assert (posts(sandbox), clock.sleeps, caught.value.retry_after) == (1, [], 600)
+
+
+@pytest.mark.parametrize("status", [429])
 def test_create_is_repeated_where_nothing_was_made(
     send: Both, sandbox: Any, settings: ClientSettings, clock: Any, status: int
 ) -> None:
@@ -126,8 +155,8 @@ def test_create_is_repeated_while_nobody_listens(
 def test_repeats_end_after_two_minutes_and_say_that_nothing_was_made(
     send: Both, sandbox: Any, settings: ClientSettings, clock: Any
 ) -> None:
-    sandbox.faults.add("create", status=503, times=None)
-    with pytest.raises(MagicHourApiError, match="HTTP 503") as caught:
+    sandbox.faults.add("create", status=429, times=None)
+    with pytest.raises(MagicHourApiError, match="HTTP 429") as caught:
         send(settings, CREATE)
     assert not isinstance(caught.value, MagicHourRejectedError)
     assert 100 < clock.passed <= 120
@@ -163,15 +192,17 @@ def test_reads_without_patience_are_sent_once(read: Both, sandbox: Any, settings
 
 def test_what_runs_before_an_attempt_can_stop_it(sandbox: Any, settings: ClientSettings, clock: Any) -> None:
     sandbox.faults.add("create", status=502)
-    attempts: list[int] = []
 
-    def before_attempt() -> None:
-        attempts.append(len(attempts))
-        if len(attempts) == 2:
-            raise RuntimeError("superseded")
+    class Superseded(Attempts):
+        begun = 0
+
+        def begin(self) -> None:
+            self.begun += 1
+            if self.begun == 2:
+                raise RuntimeError("superseded")
 
     with MagicHourClient(settings) as client, pytest.raises(RuntimeError, match="superseded"):
-        client.send(CREATE, patience=120, before_attempt=before_attempt)
+        client.send(CREATE, patience=120, create=Superseded())
     assert posts(sandbox) == 1
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_magichour.api.answers import Failure
-from airflow_provider_magichour.api.repeats import CREATE_PATIENCE, repeat_delay
+from airflow_provider_magichour.api.repeats import CREATE_PATIENCE, Attempts, repeat_delay
 
 
-def delay(failure, *, attempt=1, waited=0.0, patience=60.0, creates=False, chance=0.5):
-    return repeat_delay(failure, attempt=attempt, waited=waited, patience=patience, creates=creates, chance=chance)
+def delay(failure, *, attempt=1, waited=0.0, patience=60.0, creates=False, chance=0.5, gateway_failures=0):
+    create = Attempts(gateway_failures) if creates else None
+    return repeat_delay(failure, attempt=attempt, waited=waited, patience=patience, create=create, chance=chance)
 
 
 def status(code, **more):
@@ -27,7 +28,8 @@ LOST = [
 REDIRECTS = [pytest.param(status(code), id=str(code)) for code in (300, 301, 302, 303, 304, 307, 308)]
 
 
-MADE_NOTHING = [NEVER_SENT, *(pytest.param(status(code), id=str(code)) for code in (429, 502, 503))]
+MADE_NOTHING = [NEVER_SENT, *(pytest.param(status(code), id=str(code)) for code in (429,))]
+GATEWAY = [pytest.param(status(code), id=str(code)) for code in (502, 503)]
 REFUSALS = [
     pytest.param(status(code), id=str(code))
     for code in (400, 401, 402, 403, 404, 405, 407, 409, 410, 413, 415, 418, 422, 425, 451, 499)
@@ -49,7 +51,7 @@ def test_a_create_with_a_lost_answer_is_not_repeated_even_if_asked_to(failure):
     assert delay(Failure(failure.reason, status=failure.status, retry_after=1.0), creates=True) is None
 
 
-@pytest.mark.parametrize("failure", [*MADE_NOTHING, *LOST])
+@pytest.mark.parametrize("failure", [*MADE_NOTHING, *GATEWAY, *LOST])
 def test_other_calls_are_repeated_whatever_was_lost(failure):
     assert delay(failure) == 1.0
 
@@ -65,7 +67,24 @@ def test_it_is_sure_that_nothing_was_made(failure):
     assert failure.made_nothing
 
 
-@pytest.mark.parametrize("failure", [*LOST, *REDIRECTS])
+@pytest.mark.parametrize("failure", GATEWAY)
+@pytest.mark.parametrize(("chance", "expected"), [(0.0, 30), (0.5, 45), (1.0, 60)])
+def test_one_more_create_may_follow_a_gateways_answer_after_half_a_minute_to_a_minute(failure, chance, expected):
+    assert delay(failure, creates=True, gateway_failures=1, chance=chance) == expected
+
+
+@pytest.mark.parametrize("failure", GATEWAY)
+def test_no_create_follows_a_gateways_second_answer(failure):
+    assert delay(failure, creates=True, gateway_failures=2) is None
+
+
+def test_a_gateway_that_asks_for_more_time_gets_it():
+    failure = status(503, retry_after=90.0)
+    assert delay(failure, creates=True, gateway_failures=1, patience=120) == 90
+    assert delay(failure, creates=True, gateway_failures=1, patience=60) is None
+
+
+@pytest.mark.parametrize("failure", [*GATEWAY, *LOST, *REDIRECTS])
 def test_it_is_not_sure_that_nothing_was_made(failure):
     assert not failure.made_nothing
 

@@ -801,7 +801,7 @@ def test_deleted_project_is_named(download: Any, sandbox: Any, project: str, tmp
         download(project, f"{tmp_path}/")
 
 
-@pytest.mark.parametrize("project_id", [None, "", "../account", ["p1", "p2"], {}, {"id": "p1"}, 5])
+@pytest.mark.parametrize("project_id", [None, "", "https://x/a", ["p1", "p2"], {}, {"id": "p1"}, 5])
 def test_project_id_that_is_none_fails_before_any_request(
     download: Any, sandbox: Any, tmp_path: Path, project_id: Any
 ) -> None:

@@ -74,6 +74,14 @@ def finished_while_deferred(task: Any, context: Any, sandbox: Any, **script: Any
     return operator(**RESUMED).resume_execution(deferred.value.method_name, {"event": event}, context)
 
 
+def succeed(task: Any, run: Any) -> Any:
+    """Execute as Airflow does: once it has taken the task as succeeded, it calls back."""
+    result = task.execute(run)
+    for callback in task.on_success_callback:
+        callback(run)
+    return result
+
+
 # A resumed task is a new object.
 RESUMED: dict[str, Any] = {"wait_for_completion": True, "deferrable": True}
 
@@ -119,6 +127,34 @@ def test_local_files_are_uploaded_byte_for_byte(
     assert sandbox.uploads.find(assets["image_file_path"]).read_bytes() == photo.read_bytes()
     assert sandbox.uploads.find(assets["end_image_file_path"]).read_bytes() == b"another picture"
     assert assets["end_image_file_path"].endswith(".png")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "waits"),
+    [
+        ({}, False),
+        ({"deferrable": True}, True),
+        ({"deferrable": False}, False),
+        ({"deferrable": True, "wait_for_completion": False}, False),
+        ({"deferrable": False, "wait_for_completion": True}, True),
+    ],
+)
+def test_a_task_that_is_asked_to_defer_waits(
+    sandbox: Any, context: Any, store: Any, arguments: dict[str, Any], waits: bool
+) -> None:
+    assert isinstance(operator(**arguments).execute(context(store)), dict) is waits
+
+
+def test_airflows_default_alone_makes_no_task_wait(sandbox: Any, context: Any, store: Any) -> None:
+    task = operator()
+    task.deferrable = True  # as [operators] default_deferrable does
+    assert isinstance(task.execute(context(store)), str)
+
+
+def test_default_args_ask_to_defer_as_well(sandbox: Any, context: Any, store: Any) -> None:
+    with DAG("d", schedule=None, default_args={"deferrable": True}):
+        task = operator()
+    assert isinstance(task.execute(context(store)), dict)
 
 
 def test_side_keys_are_not_pushed_without_do_xcom_push(sandbox: Any, context: Any, store: Any) -> None:
@@ -393,7 +429,7 @@ def test_trouble_of_the_api_ends_no_wait(sandbox: Any, context: Any, store: Any,
 
 
 def test_record_is_kept_for_ever_and_can_be_read_by_a_person(sandbox: Any, context: Any, store: Any) -> None:
-    project_id = operator(image=f"{IMAGE}?X-Amz-Signature=secret&v=1", name="cat").execute(context(store))
+    project_id = succeed(operator(image=f"{IMAGE}?X-Amz-Signature=secret&v=1", name="cat"), context(store))
     record = store.record
     assert record["project_id"] == project_id
     assert record["name"] == "cat"
@@ -638,14 +674,14 @@ def test_fresh_copy_of_a_file_pays_nothing(sandbox: Any, context: Any, store: An
 
 def test_url_that_was_signed_anew_pays_nothing(sandbox: Any, context: Any, store: Any) -> None:
     for signature in ("a", "b"):
-        operator(image=f"{IMAGE}?X-Amz-Signature={signature}&X-Amz-Date={signature}").execute(context(store))
+        operator(image=f"{IMAGE}?X-Amz-Signature={signature}&X-Amz-Credential={signature}").execute(context(store))
     assert posts(sandbox) == 1
 
 
 def test_cleared_success_submits_anew_with_a_warning(
     sandbox: Any, context: Any, store: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    old = operator(wait_for_completion=True).execute(context(store))["project_id"]
+    old = succeed(operator(wait_for_completion=True), context(store))["project_id"]
     new = operator(wait_for_completion=True).execute(context(store, try_number=2, max_tries=3))["project_id"]
     assert new != old
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
@@ -685,7 +721,7 @@ def test_waiting_retry_while_the_api_is_in_trouble_goes_on_waiting(
 
 def test_store_that_refuses_the_intent_stops_the_submit(sandbox: Any, context: Any, store: Any) -> None:
     store.broken = lambda value: "intent_at" in value and "project_id" not in value
-    with pytest.raises(MagicHourError, match="nothing was sent"):
+    with pytest.raises(MagicHourError, match="Nothing was sent"):
         operator().execute(context(store))
     assert posts(sandbox) == 0
 
@@ -717,7 +753,7 @@ def test_store_that_is_down_at_the_end_does_not_fail_a_finished_wait(sandbox: An
 
 
 def test_intent_is_renewed_before_each_repeat(sandbox: Any, context: Any, store: Any, clock: Any) -> None:
-    sandbox.faults.add("create", status=503, times=2)
+    sandbox.faults.add("create", status=429, times=2)
     moments: list[str] = []
     original = store.set
 

@@ -36,4 +36,4 @@ def returned(project_id="p1", max_tries=MAX_TRIES):
 
 
 def decided(kept, seen=None, *, max_tries=MAX_TRIES, now=NOW):
-    return decide(kept, fingerprint=FINGERPRINT, seen=seen, max_tries=max_tries, now=now)
+    return decide(kept, fingerprints=(FINGERPRINT,), seen=seen, max_tries=max_tries, now=now)

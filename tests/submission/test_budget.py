@@ -68,12 +68,13 @@ def test_all_that_decides_the_price_counts(
 
 
 @pytest.mark.parametrize("model", [None, "default", "ltx-2.5"])
-def test_unknown_price_is_submitted_with_a_warning(
-    sandbox: Any, context: Any, store: Any, model: str | None, logged: Any
+def test_what_has_no_known_price_is_refused_under_a_limit(
+    sandbox: Any, context: Any, store: Any, model: str | None
 ) -> None:
-    operator(model=model, max_credits=1).execute(context(store))
-    assert routes(sandbox) == ["create"]
-    assert f"no price is known for model {model or 'default'} at 720p" in logged()
+    named = f"no price is known.*model={model or 'default'} at 720p.*kling-3.0"
+    with pytest.raises(MagicHourInvalidRequestError, match=named):
+        operator(model=model, max_credits=100_000).execute(context(store))
+    assert routes(sandbox) == []
 
 
 @pytest.mark.parametrize("limit", ["many", "-1", -5, True, "nan", "inf", [5]])

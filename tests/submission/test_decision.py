@@ -61,8 +61,14 @@ BY_HAND = Record(project_id="p1")
         pytest.param(BY_HAND, complete(), MAX_TRIES, "return", id="complete-adopted"),
         # A project that failed.
         pytest.param(record(), project("error"), MAX_TRIES, "submit", id="error"),
-        pytest.param(record(), project("canceled"), MAX_TRIES, "submit", id="canceled"),
-        pytest.param(BY_HAND, project("error"), MAX_TRIES, "submit", id="error-adopted"),
+        pytest.param(record(), project("error"), 9, "submit", id="error-cleared"),
+        pytest.param(record(), project("canceled"), MAX_TRIES, "fail", id="canceled-retry"),
+        pytest.param(record(), project("canceled"), 4, "submit", id="canceled-cleared"),
+        pytest.param(record(max_tries=None), project("canceled"), 9, "fail", id="canceled-max-tries-not-noted"),
+        pytest.param(BY_HAND, project("error"), MAX_TRIES, "fail", id="error-put-there-by-hand"),
+        pytest.param(record(adopted=True), project("error"), MAX_TRIES, "fail", id="error-adopted"),
+        pytest.param(record(adopted=True), project("error"), 9, "fail", id="error-adopted-cleared"),
+        pytest.param(record(adopted=True), project("canceled"), 9, "fail", id="canceled-adopted-cleared"),
         # A project that the API does not know, or that was deleted.
         pytest.param(record(), UNKNOWN, MAX_TRIES, "unsure", id="unknown-retry"),
         pytest.param(record(), DELETED, MAX_TRIES, "unsure", id="deleted-retry"),
@@ -167,7 +173,7 @@ def test_what_the_api_said_is_passed_on_where_nothing_may_be_sent():
     ],
 )
 def test_only_a_project_of_this_request_is_looked_at(kept, expected):
-    assert project_to_look_at(kept, FINGERPRINT) == expected
+    assert project_to_look_at(kept, (FINGERPRINT,)) == expected
 
 
 def test_the_unsure_message_says_what_is_known_and_both_ways_out():
@@ -207,3 +213,44 @@ def test_the_unsure_message_does_not_show_what_is_not_known(kept):
     text = unsure_message(kept, "the record cannot be read")
     assert "None" not in text
     assert "null" not in text
+
+
+def test_what_was_paid_for_is_remembered_when_another_request_takes_its_place():
+    (paid,) = record().without_submission().previous
+    assert (paid.project_id, paid.fingerprint, paid.credits_charged) == ("p1", FINGERPRINT, 240)
+    assert paid.submitted_at == record().submitted_at
+
+
+def test_the_last_twenty_are_remembered():
+    kept = record()
+    for number in range(2, 30):
+        kept = kept.without_submission().model_copy(update={"project_id": f"p{number}", "fingerprint": f"v2:{number}"})
+    assert [paid.project_id for paid in kept.previous] == [f"p{number}" for number in range(9, 29)]
+
+
+def test_a_request_that_was_paid_for_before_finds_its_project_again():
+    other = record().without_submission().model_copy(update={"project_id": "p2", "fingerprint": "v2:other"})
+    recalled = other.recalled((FINGERPRINT,))
+    assert recalled.project_id == "p1"
+    assert [paid.project_id for paid in recalled.previous] == ["p2"]
+    assert project_to_look_at(recalled, (FINGERPRINT,)) == "p1"
+    assert decided(recalled, complete()).action == "return"
+    assert recalled.recalled(("v2:other",)).project_id == "p2"
+
+
+def test_a_refused_request_leaves_what_was_paid_for_to_be_found():
+    refused = record().without_submission()
+    assert decided(refused.recalled(("v2:other",))).action == "submit"
+    assert refused.recalled((FINGERPRINT,)).project_id == "p1"
+
+
+def test_a_cleared_success_is_not_returned_in_place_of_a_new_one_that_was_refused():
+    refused = record(returned=returned()).without_submission()
+    again = refused.recalled((FINGERPRINT,))
+    assert decided(again, complete(), max_tries=9).action == "submit"
+
+
+def test_an_intent_is_not_forgotten_for_a_request_that_is_known():
+    unsure = record().without_submission().model_copy(update={"intent_at": timestamp(NOW), "fingerprint": "v2:other"})
+    assert unsure.recalled((FINGERPRINT,)) is unsure
+    assert decided(unsure).action == "unsure"

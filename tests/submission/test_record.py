@@ -41,6 +41,8 @@ def test_an_id_put_there_by_hand_is_adopted(value):
         pytest.param([], id="list"),
         pytest.param(["p1"], id="list-of-an-id"),
         pytest.param({"project_id": ""}, id="empty-id"),
+        pytest.param({"project_id": None}, id="null-as-id"),
+        pytest.param({"version": 1, "project_id": None, "intent_at": timestamp(NOW)}, id="null-over-an-intent"),
         pytest.param({"project_id": 7}, id="number-as-id"),
         pytest.param({"project_id": ["p1"]}, id="list-as-id"),
         pytest.param({"version": 2, "project_id": "p1"}, id="newer-version"),
@@ -53,8 +55,10 @@ def test_a_record_that_cannot_be_understood_may_hide_a_project(value):
     assert isinstance(read_record(value), Unreadable)
 
 
-def test_no_record_is_none():
-    assert read_record(None) is None
+def test_a_record_that_the_store_has_lost_may_hide_a_project():
+    lost = read_record(None)
+    assert isinstance(lost, Unreadable)
+    assert "lost" in lost.why
 
 
 FULL = record(
@@ -62,7 +66,11 @@ FULL = record(
     returned=returned(),
     uploads={
         "image_file_path": Upload(
-            source="/data/a.png", file="sha256:aa", file_path="api-assets/1.png", uploaded_at=timestamp(NOW)
+            source="/data/a.png",
+            file="sha256:aa",
+            file_path="api-assets/1.png",
+            uploaded_at=timestamp(NOW),
+            account="mine",
         )
     },
 )
@@ -93,7 +101,7 @@ def test_a_record_is_readable_and_free_of_none(kept):
 def test_a_refused_submission_leaves_the_uploads_alone():
     left = FULL.without_submission()
     assert left.uploads == FULL.uploads
-    assert set(left.to_json()) <= {"version", "adopted", "uploads"}
+    assert set(left.to_json()) == {"version", "uploads", "previous"}
     assert decided(left).action == "submit"
 
 
@@ -113,10 +121,10 @@ DAY = 24 * HOUR
     ],
 )
 def test_an_upload_is_used_again_while_the_api_has_the_same_bytes(age, file, usable):
-    assert FULL.uploads["image_file_path"].is_usable(file, NOW + age) is usable
+    assert FULL.uploads["image_file_path"].is_usable(file, "mine", NOW + age) is usable
 
 
 @pytest.mark.parametrize("uploaded_at", ["", "yesterday", "2026-13-01T00:00:00"])
 def test_an_upload_of_an_unreadable_time_is_not_used(uploaded_at):
-    upload = Upload(source="/data/a.png", file="sha256:aa", file_path="p", uploaded_at=uploaded_at)
-    assert not upload.is_usable("sha256:aa", NOW)
+    upload = Upload(source="/data/a.png", file="sha256:aa", file_path="p", uploaded_at=uploaded_at, account="mine")
+    assert not upload.is_usable("sha256:aa", "mine", NOW)

@@ -134,7 +134,7 @@ def test_an_id_that_is_none_is_no_trouble(clock: Any, connect: Any, look: Any) -
     with FakeServer(ours()) as api:
         connect(api)
         with pytest.raises(MagicHourInvalidRequestError):
-            look(watch(clock, "../account"))
+            look(watch(clock, "https://x/a"))
 
 
 @looks
