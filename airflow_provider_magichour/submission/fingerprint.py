@@ -133,7 +133,7 @@ SIGNINGS = (
     ),
 )
 
-URL = re.compile(r"\s*https?://\S", re.IGNORECASE)
+URL = re.compile(r"\A\s*+https?://\S", re.IGNORECASE)
 DEFAULT_PORTS = {"http": 80, "https": 443}
 DEEPEST = 3
 """URLs within URLs whose signatures are looked for."""
