@@ -91,7 +91,7 @@ def _stored(body: bytes) -> None:
 
 def create(request: Request) -> Call[CreatedProject]:
     """Make a project; costs credits each time it is sent."""
-    what = f"create a project ({request.tool.title})"
+    what = f"create a project ({request.tool.name})"
     return Call("POST", what, request.tool.path, _reads(CreatedProject), json=request.body, creates=True)
 
 

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from pydantic import ValidationError
-
-from airflow_provider_magichour.api import capabilities
+from airflow_provider_magichour.api import capabilities, prices
 from airflow_provider_magichour.api.arguments import given, plain
-from airflow_provider_magichour.api.schemas import DEPRECATED_FIELDS, ImageToVideoRequest
+from airflow_provider_magichour.api.fields import NO_NAMES, Reading
 from airflow_provider_magichour.api.signatures import shown
-from airflow_provider_magichour.api.tools import IMAGE_TO_VIDEO, Request
+from airflow_provider_magichour.api.tool_rows import IMAGE_TO_VIDEO, tool_named
+from airflow_provider_magichour.api.tools import Request, Tool, value_at, values_at
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 
 LEAST_KEY = 8
@@ -63,11 +62,39 @@ def image_to_video_request(
         "style": {"prompt": prompt},
         "name": name,
     }
-    body = merge_extra(argued(named), extra_body)
-    try:
-        request = Request(IMAGE_TO_VIDEO, ImageToVideoRequest.model_validate(body).body())
-    except ValidationError as error:
-        raise MagicHourInvalidRequestError(_explain(error)) from None
+    return _checked(IMAGE_TO_VIDEO, named, extra_body, validate, ARGUMENTS)
+
+
+def tool_request(
+    tool: Any, fields: Mapping[str, Any], *, name: Any = None, extra_body: Any = None, validate: bool = True
+) -> Request:
+    """Build the request of any tool from the API's own fields; None, at any depth, means "not sent".
+
+    Numbers and booleans may be texts, as templates render them. Fields that the tool's row does not know are sent as
+    they are.
+
+    :param tool: name of the tool, such as ``text-to-video``.
+    :param fields: by the API's names.
+    :param name: label of the project in the library; not sent to a tool that has none.
+    :param extra_body: further fields, merged deeply; may not contradict the others.
+    :param validate: whether to ask the table of AI models.
+    :raises MagicHourInvalidRequestError: naming the field, its value and what is allowed.
+    """
+    row = tool_named(tool)
+    named = {**fields, "name": name} if row.has_name and name is not None else fields
+    return _checked(row, named, extra_body, validate, NO_NAMES)
+
+
+def _checked(tool: Tool, named: Mapping[str, Any], extra: Any, validate: bool, names: Mapping[str, str]) -> Request:
+    body = merge_extra(argued(named, names), extra, names)
+    for path in tool.required:
+        # An object may be required that has nothing in it.
+        if isinstance(named.get(path), Mapping):
+            body.setdefault(path, {})
+    read = Reading(tool, body, names)
+    if read.problems:
+        raise MagicHourInvalidRequestError(f"{'; '.join(read.problems)}. Nothing was sent.")
+    request = Request(tool, read.body)
     if validate:
         refuse_impossible(request)
     return request
@@ -135,47 +162,54 @@ def _holds(text: str, key: str) -> bool:
 
 def table_refusal(request: Request) -> str | None:
     """Say why the table of AI models refuses a request, or None."""
+    if not request.tool.has_models:
+        return None
     body = request.body
     return capabilities.refusal(
         body.get("model"),
         end_seconds=body["end_seconds"],
         resolution=body.get("resolution"),
         audio=body.get("audio"),
-        end_image="end_image_file_path" in body["assets"],
+        end_image=value_at(body, "assets.end_image_file_path") is not None,
     )
 
 
 def estimated_cost(request: Request) -> capabilities.Estimate | None:
     """Estimate what a request costs; None where no price is known."""
     body = request.body
-    style = body.get("style", {})
+    if not request.tool.has_models:
+        return prices.estimate(request.tool.price, body) if request.tool.price else None
     # What the deprecated fields stand for (endpoint page, February 2026); `resolution` wins where both are given.
-    implied = "1080p" if style.get("high_quality") or style.get("quality_mode") == "studio" else None
+    is_high = value_at(body, "style.high_quality") or value_at(body, "style.quality_mode") == "studio"
     return capabilities.estimate(
         body.get("model"),
         end_seconds=body["end_seconds"],
-        resolution=body.get("resolution") or implied,
+        resolution=body.get("resolution") or ("1080p" if is_high else None),
         audio=body.get("audio"),
     )
 
 
-def deprecation_warnings(extra_body: Mapping[str, Any] | None) -> list[str]:
-    """Name each deprecated field in an ``extra_body`` that was merged, and what replaces it."""
-    present = set(_leaves(extra_body or {}))
-    return [
-        f"extra_body field {path} is deprecated: {advice}"
-        for path, advice in DEPRECATED_FIELDS.items()
-        if path in present
-    ]
+def field_warnings(request: Request) -> list[str]:
+    """Name each deprecated field of a request, and what replaces it, and those that its tool's row does not know."""
+    tool = request.tool
+    present = [(path, advice) for path, advice in tool.deprecated.items() if values_at(request.body, path)]
+    warnings = [f"Field {path} is deprecated: {advice}" for path, advice in present]
+    if unknown := Reading(tool, request.body).unknown:
+        warnings.append(
+            f"{tool.name} has no field {', '.join(map(shown, unknown))} that this version knows: it is sent as it is, "
+            "and the API judges it"
+        )
+    return warnings
 
 
-def argued(named: Mapping[str, Any]) -> dict[str, Any]:
+def argued(named: Mapping[str, Any], names: Mapping[str, str] = ARGUMENTS) -> dict[str, Any]:
     """Return the part of a request that an operator's arguments make.
 
     :param named: the arguments, where they stand in the API's body; None, and what a template makes of it, is not sent.
+    :param names: of the arguments, by their place.
     :raises MagicHourInvalidRequestError: naming the first that JSON does not have.
     """
-    return without_none(plain(named, names=ARGUMENTS))
+    return without_none(plain(named, names=names))
 
 
 def without_none(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -184,7 +218,7 @@ def without_none(value: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in cleaned.items() if v is not None and v != {}}
 
 
-def merge_extra(named: dict[str, Any], extra: Any) -> dict[str, Any]:
+def merge_extra(named: dict[str, Any], extra: Any, names: Mapping[str, str] = ARGUMENTS) -> dict[str, Any]:
     """Merge ``extra_body`` deeply into the named arguments.
 
     :raises MagicHourInvalidRequestError: when it is no mapping or contradicts a named argument.
@@ -195,46 +229,23 @@ def merge_extra(named: dict[str, Any], extra: Any) -> dict[str, Any]:
         raise MagicHourInvalidRequestError(
             f"extra_body={shown(extra)}: a dict of further fields of the API is needed, such as {{'width': 512}}"
         )
-    return _merged(named, without_none(plain(extra, "extra_body")), "")
+    return _merged(named, without_none(plain(extra, "extra_body")), "", names)
 
 
-def _merged(named: Mapping[str, Any], extra: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+def _merged(
+    named: Mapping[str, Any], extra: Mapping[str, Any], prefix: str, names: Mapping[str, str]
+) -> dict[str, Any]:
     merged = dict(named)
     for key, value in extra.items():
         path = f"{prefix}{key}"
         ours = merged.get(key)
         if isinstance(ours, Mapping) and isinstance(value, Mapping):
-            merged[key] = _merged(ours, value, f"{path}.")
+            merged[key] = _merged(ours, value, f"{path}.", names)
         elif ours is not None and ours != value:
             raise MagicHourInvalidRequestError(
                 f"extra_body field {path}={shown(value)} contradicts "
-                f"{ARGUMENTS.get(path, path)}={shown(ours)}; give it in one place"
+                f"{names.get(path, path)}={shown(ours)}; give it in one place"
             )
         else:
             merged[key] = value
     return merged
-
-
-def _leaves(value: Mapping[str, Any], prefix: str = "") -> list[str]:
-    paths = []
-    for key, inner in value.items():
-        paths += _leaves(inner, f"{prefix}{key}.") if isinstance(inner, Mapping) else [f"{prefix}{key}"]
-    return paths
-
-
-def _explain(error: ValidationError) -> str:
-    problems = []
-    for detail in error.errors(include_url=False, include_context=False):
-        path = ".".join(str(part) for part in detail["loc"])
-        argument = ARGUMENTS.get(path, path)
-        if detail["type"] == "missing":
-            problems.append(f"{argument} is missing")
-            continue
-        given = detail["input"]
-        if isinstance(given, list | tuple):
-            problems.append(
-                f"{argument} is a list of {len(given)}: {detail['msg']}; to make one clip of each, use .expand()"
-            )
-            continue
-        problems.append(f"{argument}={shown(given)}: {detail['msg']}")
-    return f"{'; '.join(problems)}. Nothing was sent."

@@ -1,7 +1,7 @@
-"""Requests that are sent and replies that are read.
+"""Replies that are read.
 
-Requests are strict, replies are liberal: the API is beta and changes every few weeks, so a reply may lack
-deprecated fields, carry new ones and use words nobody has seen.
+They are read liberally: the API is beta and changes every few weeks, so a reply may lack deprecated fields, carry new
+ones and use words nobody has seen.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WrapValidato
 from pydantic_core import PydanticCustomError
 
 from airflow_provider_magichour.api import signatures
-from airflow_provider_magichour.api.arguments import text_of, truth_of
-from airflow_provider_magichour.api.numbers import number_of
 from airflow_provider_magichour.api.texts import Id, Lenient, Said, lenient_list
 from airflow_provider_magichour.api.tools import Kind
 
@@ -28,61 +26,9 @@ FAILED_WORDS = frozenset("error errored failed failure expired rejected aborted 
 
 # What the vendor documents as the job's own fault (event types page, 2026-08-22): a new project, or a longer
 # wait, cannot heal these. Everything else, known or not, may be tried again.
-INCURABLE_CODES = frozenset({"no_source_face", "content_policy_violation", "file_too_large", "insufficient_credits"})
-
-
-DEPRECATED_FIELDS: Mapping[str, str] = {
-    "height": "has no effect; the image's orientation and `resolution` decide",
-    "width": "has no effect; the image's orientation and `resolution` decide",
-    "style.high_quality": "use `resolution`: 1080p for true, 720p for false",
-    "style.quality_mode": "use `resolution`: 1080p for studio, 720p for quick",
-}
-
-
-def _strict_number(value: Any, _: Any) -> float | int:
-    """Take a number, or a rendered template that is one; whole numbers become int, as the documentation sends."""
-    number = number_of(value)
-    if number is None:
-        raise PydanticCustomError("number", "a number is needed, such as 5 or '5'")
-    return number
-
-
-def _strict_bool(value: Any, _: Any) -> bool:
-    """Take true or false, also as a rendered template."""
-    truth = truth_of(value)
-    if truth is None:
-        raise PydanticCustomError("boolean", "true or false is needed")
-    return truth
-
-
-def _text(value: Any, _: Any) -> str:
-    """Take a text, or a number for the text that it was before a template was rendered natively."""
-    text = text_of(value)
-    if text is None:
-        raise PydanticCustomError("text", "a text is needed")
-    return text
-
-
-def _filled_text(value: Any, handler: Any) -> str:
-    text = _text(value, handler)
-    if not text.strip():
-        raise PydanticCustomError("text", "a text that is not empty is needed")
-    return text
-
-
-Number = Annotated[float | int, WrapValidator(_strict_number)]
-
-
-Bool = Annotated[bool, WrapValidator(_strict_bool)]
-
-
-Text = Annotated[str, WrapValidator(_text)]
-
-
-FilledText = Annotated[str, WrapValidator(_filled_text)]
-
-
-PositiveNumber = Annotated[Number, Field(gt=0)]
+INCURABLE_CODES = frozenset(
+    {"no_source_face", "content_policy_violation", "file_too_large", "insufficient_credits", "text_too_long"}
+)
 
 
 class Discreet(BaseModel):
@@ -92,53 +38,15 @@ class Discreet(BaseModel):
         return ((name, signatures.without_signatures(value)) for name, value in super().__repr_args__())
 
 
-class _Sent(Discreet):
-    """A part of a request: unknown fields pass, so that a new field of the API needs no release of ours."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-
-class Assets(_Sent):
-    """Images of a request: URLs, or paths at Magic Hour."""
-
-    image_file_path: FilledText
-    end_image_file_path: FilledText | None = None
-
-
-class Style(_Sent):
-    """What should happen; the other two are deprecated."""
-
-    prompt: Text | None = None
-    high_quality: Bool | None = None
-    quality_mode: Text | None = None
-
-
-class ImageToVideoRequest(_Sent):
-    """Body of ``POST /v1/image-to-video``: every field of the endpoint's pages of spring 2025 and February 2026."""
-
-    end_seconds: PositiveNumber
-    assets: Assets
-    model: FilledText | None = None
-    resolution: FilledText | None = None
-    audio: Bool | None = None
-    style: Style | None = None
-    name: Text | None = None
-    height: Number | None = None
-    width: Number | None = None
-
-    def body(self) -> dict[str, Any]:
-        """Return the JSON to send; what was not set is not in it."""
-        return self.model_dump(exclude_none=True)
-
-
 class _Read(Discreet):
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
 
-def _with_cost_from(deprecated: str) -> Callable[[Any], Any]:
+def _with_cost_from(*deprecated: str) -> Callable[[Any], Any]:
     def fill(data: Any) -> Any:
         if isinstance(data, Mapping) and data.get("credits_charged") is None:
-            return {**data, "credits_charged": data.get(deprecated)}
+            costs = (data[name] for name in deprecated if data.get(name) is not None)
+            return {**data, "credits_charged": next(costs, None)}
         return data
 
     return fill
@@ -154,7 +62,7 @@ class CreatedProject(_Read):
     id: Id
     credits_charged: Lenient[int] = None
 
-    _legacy_cost = model_validator(mode="before")(_with_cost_from("estimated_frame_cost"))
+    _legacy_cost = model_validator(mode="before")(_with_cost_from("estimated_frame_cost", "frame_cost"))
 
 
 class Download(_Read):

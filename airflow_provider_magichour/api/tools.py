@@ -1,11 +1,11 @@
-"""Magic Hour's tools, and what is asked of one. A tool is a row: none has code of its own. Pure."""
+"""What a tool of Magic Hour is, and what is asked of one. A tool is a row: none has code of its own. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from airflow_provider_magichour.api.signatures import discreet
 
@@ -15,40 +15,149 @@ Kind = Literal["video", "image", "audio"]
 KINDS: tuple[Kind, ...] = ("video", "image", "audio")
 
 
+Media = Literal["image", "video", "audio", "gif"]
+"""What a file that is sent may be."""
+
+# What a row calls a field that is no file; ``word`` is a text that may not be empty, ``count`` a whole number above 0.
+PLAIN_TYPES = frozenset("text word number positive integer count boolean object list".split())
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a tool costs.
+
+    :param per: ``project``, ``second``, ``frame``, ``character`` or ``image``.
+    :param credits: of one, and the values for which that holds: of the fields ``by``, those that are set, with blanks
+        in between. Other values have no published price.
+    :param by: dotted paths of the fields that decide.
+    :param of: dotted path of what is counted.
+    """
+
+    per: Literal["project", "second", "frame", "character", "image"]
+    credits: Mapping[float, tuple[str, ...]]
+    by: tuple[str, ...] = ()
+    of: str = "end_seconds"
+
+
+class Need(NamedTuple):
+    """A condition between fields.
+
+    :param of: one of these fields must be there;
+    :param where: where this one,
+    :param value: has this value; always, without both.
+    """
+
+    of: tuple[str, ...]
+    where: str = ""
+    value: str = ""
+
+    @classmethod
+    def read(cls, text: str) -> Need:
+        """Read ``where=value of|of`` or ``of|of``."""
+        condition, _, of = text.rpartition(" ")
+        return cls(tuple(of.split("|")), *condition.split("=")) if condition else cls(tuple(of.split("|")))
+
+
 @dataclass(frozen=True)
 class Tool:
     """One of the API's generation endpoints.
 
+    Paths are dotted, with ``[]`` for each item of a list.
+
     :param name: last part of its path.
     :param kind: of the projects that it makes.
     :param title: for messages.
-    :param files: the fields of the body that name files, as dotted paths (``[]`` for each item of a list), and the
-        kinds of media that each takes.
+    :param files: the fields of the body that name files, and the kinds of media that each takes.
     :param expected_render: seconds that a render usually takes; None where that is not known.
+    :param type: the API's word for its projects.
+    :param fields: every field that is known, and what it is: one of :data:`PLAIN_TYPES`, or ``file``.
+    :param required: the fields that must be there; those in a list in each of its items.
+    :param needs: conditions between fields.
+    :param outputs: the field that says how many results it makes; None for one.
+    :param deprecated: fields that the API takes and documents no longer, and what to do instead.
+    :param price: None where none is published.
+    :param has_models: whether its AI models are those of :mod:`~airflow_provider_magichour.api.capabilities`.
     """
 
     name: str
     kind: Kind
     title: str
-    files: Mapping[str, tuple[Kind, ...]]
+    files: Mapping[str, tuple[Media, ...]]
     expected_render: float | None = None
+    type: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    required: tuple[str, ...] = ()
+    needs: tuple[Need, ...] = ()
+    outputs: str | None = None
+    deprecated: Mapping[str, str] = field(default_factory=dict)
+    price: Price | None = None
+    has_models: bool = False
 
     @property
     def path(self) -> str:
         return f"/v1/{self.name}"
 
+    @property
+    def has_name(self) -> bool:
+        """Whether its projects can be named, and so be found in the library."""
+        return "name" in self.fields
 
-IMAGE_TO_VIDEO = Tool(
-    "image-to-video",
-    "video",
-    "image-to-video",
-    {"assets.image_file_path": ("image",), "assets.end_image_file_path": ("image",)},
-    # the vendor's median, 30 days to 2026-07-20 (processing times page)
-    expected_render=74.0,
-)
 
-TOOLS: Mapping[str, Tool] = MappingProxyType({tool.name: tool for tool in (IMAGE_TO_VIDEO,)})
-"""Each tool by its name."""
+def row(
+    heading: str,
+    fields: str,
+    *,
+    expected: float | None = None,
+    has_name: bool = True,
+    needs: tuple[str, ...] = (),
+    outputs: str | None = None,
+    deprecated: Mapping[str, str] = MappingProxyType({}),
+    price: Price | int | None = None,
+    has_models: bool = False,
+) -> Tool:
+    """Return a tool from its short form; the other parameters are those of :class:`Tool`.
+
+    :param heading: name, kind, type word and title.
+    :param fields: its fields, each a path, ``!`` where it is required, and after a colon its type or the kinds of media
+        that it takes (``video|gif``); a text has none. The objects and lists that they lie in are known by them.
+    :param expected: seconds that a render usually takes.
+    :param has_name: whether there is a field ``name``.
+    :param needs: each as ``where=value of|of`` or ``of|of``; see :class:`Need`.
+    :param price: a number for what each project costs.
+    """
+    name, kind, type_, title = heading.split(maxsplit=3)
+    types: dict[str, str] = {"name": "text"} if has_name else {}
+    files: dict[str, tuple[Any, ...]] = {}
+    required = []
+    for each in fields.split():
+        path, _, said = each.partition(":")
+        if path.endswith("!"):
+            path = path.removesuffix("!")
+            required.append(path)
+        if said and said not in PLAIN_TYPES:
+            files[path], said = tuple(said.split("|")), "file"
+        for end in (at for at, letter in enumerate(path) if letter in ".["):
+            types.setdefault(path[:end], "list" if path[end] == "[" else "object")
+        types[path] = said or "text"
+    return Tool(
+        name,
+        _kind(kind),
+        title,
+        files,
+        expected,
+        type_,
+        types,
+        tuple(required),
+        tuple(map(Need.read, needs)),
+        outputs,
+        deprecated,
+        Price("project", {price: ("",)}) if isinstance(price, int) else price,
+        has_models,
+    )
+
+
+def _kind(word: str) -> Kind:
+    return next(kind for kind in KINDS if kind == word)
 
 
 @discreet
@@ -72,7 +181,7 @@ class Request:
     @property
     def files(self) -> dict[str, str]:
         """What the body's file fields name, by the path of each, such as ``assets.image_file_path``."""
-        found = (each for path in self.tool.files for each in _values(self.body, path.split("."), ""))
+        found = (each for path in self.tool.files for each in values_at(self.body, path))
         return {path: value for path, value in found if isinstance(value, str)}
 
     def with_files(self, files: Mapping[str, str]) -> Request:
@@ -84,6 +193,16 @@ class Request:
         for path, value in files.items():
             body = _with(body, path.replace("[", ".[").split("."), value)
         return replace(self, body=body)
+
+
+def values_at(body: Mapping[str, Any], path: str) -> list[tuple[str, Any]]:
+    """Return what stands at a dotted path, and where: nothing, one value, or one of each item of a list."""
+    return list(_values(body, path.split("."), ""))
+
+
+def value_at(body: Mapping[str, Any], path: str) -> Any:
+    """Return what stands at a dotted path without lists, or None."""
+    return next((value for _, value in values_at(body, path)), None)
 
 
 def _values(value: Any, steps: list[str], path: str) -> Iterator[tuple[str, Any]]:

@@ -212,7 +212,7 @@ class MagicHourImageToVideoOperator(WaitingTask):
 
     def project_kind(self) -> Kind:
         """Return the kind of project that the tool makes."""
-        from airflow_provider_magichour.api.tools import IMAGE_TO_VIDEO
+        from airflow_provider_magichour.api.tool_rows import IMAGE_TO_VIDEO
 
         return IMAGE_TO_VIDEO.kind
 
@@ -232,7 +232,7 @@ class MagicHourImageToVideoOperator(WaitingTask):
 
     def _request(self, context: Context) -> Request:
         """Check the arguments; the table of AI models has its say where something is to be submitted."""
-        from airflow_provider_magichour.api.requests import deprecation_warnings, image_to_video_request
+        from airflow_provider_magichour.api.requests import field_warnings, image_to_video_request
         from airflow_provider_magichour.submission.submit import default_name
 
         request = image_to_video_request(
@@ -247,7 +247,7 @@ class MagicHourImageToVideoOperator(WaitingTask):
             extra_body=self.extra_body,
             validate=False,
         )
-        for message in deprecation_warnings(self.extra_body):
+        for message in field_warnings(request):
             self.log.warning("%s", message)
         return request
 
@@ -298,7 +298,7 @@ class MagicHourImageToVideoOperator(WaitingTask):
         return Journal(store, key_for(context["ti"], self))
 
     def _wait(self, context: Context, journal: Journal, submitted: Submitted) -> Any:
-        from airflow_provider_magichour.api.tools import IMAGE_TO_VIDEO
+        from airflow_provider_magichour.api.tool_rows import IMAGE_TO_VIDEO
 
         watch = self.watch(
             context,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from airflow_provider_magichour.api.capabilities import Estimate, priced_models
 from airflow_provider_magichour.api.requests import estimated_cost
-from airflow_provider_magichour.api.tools import Request
+from airflow_provider_magichour.api.signatures import shown
+from airflow_provider_magichour.api.tools import Request, value_at
 from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourInvalidRequestError
 from airflow_provider_magichour.hooks import READ_PATIENCE, MagicHourHook
 
@@ -41,12 +42,8 @@ class Budget:
 
     def _within_limit(self, cost: Estimate | None, request: Request, limit: float) -> None:
         if cost is None:
-            model = request.body.get("model", "default")
-            size = request.body.get("resolution", "the default resolution")
             raise MagicHourInvalidRequestError(
-                f"max_credits={limit:g} cannot be kept: no price is known for {request.tool.title} with model={model} "
-                f"at {size}. Nothing was sent. Name a model and a resolution that have a price "
-                f"(at 720p: {', '.join(priced_models())}), or leave out max_credits."
+                f"max_credits={limit:g} cannot be kept: {_unpriced(request)}, or leave out max_credits."
             )
         if cost.credits > limit:
             raise MagicHourInvalidRequestError(
@@ -68,3 +65,22 @@ class Budget:
                 code="insufficient_credits",
             )
         log.info("The account has %s credits; the estimate is %s", balance, cost.credits if cost else "unknown")
+
+
+def _unpriced(request: Request) -> str:
+    """Say for what no price is known, and what has one."""
+    tool, body = request.tool, request.body
+    if tool.has_models:
+        model, size = body.get("model", "default"), body.get("resolution", "the default resolution")
+        return (
+            f"no price is known for {tool.name} with model={model} at {size}. Nothing was sent. Name a model and a "
+            f"resolution that have a price (at 720p: {', '.join(priced_models())})"
+        )
+    if tool.price is None:
+        return f"no price is published for {tool.name}. Nothing was sent. Take another tool"
+    asked = ", ".join(f"{path}={shown(value_at(body, path))}" for path in (*tool.price.by, tool.price.of))
+    priced = ", ".join(key or "none set" for keys in tool.price.credits.values() for key in keys)
+    return (
+        f"no price is known for {tool.name} with {asked}. Nothing was sent. Name what has a price "
+        f"({' '.join(tool.price.by) or tool.price.of}: {priced})"
+    )

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from airflow_provider_magichour.api.tools import IMAGE_TO_VIDEO, Request
+from airflow_provider_magichour.api.tool_rows import IMAGE_TO_VIDEO
+from airflow_provider_magichour.api.tools import Request
 
 
 def fingerprints(

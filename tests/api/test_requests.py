@@ -14,7 +14,7 @@ import numpy
 import pytest
 from upath import UPath
 
-from airflow_provider_magichour.api.requests import deprecation_warnings, image_to_video_request, refuse_key
+from airflow_provider_magichour.api.requests import field_warnings, image_to_video_request, refuse_key
 from airflow_provider_magichour.compat import ObjectStoragePath
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 
@@ -251,16 +251,27 @@ def test_known_fields_of_extra_body_are_checked_too(extra, field):
     ],
 )
 def test_a_deprecated_field_warns_and_names_its_replacement(extra, field, replacement):
-    (warning,) = deprecation_warnings(extra)
-    assert f"extra_body field {field} is deprecated" in warning
+    (warning,) = field_warnings(image_to_video_request(image=IMAGE, end_seconds=5, extra_body=extra))
+    assert f"Field {field} is deprecated" in warning
     assert replacement in warning
 
 
+@pytest.mark.parametrize("extra", [None, {}, {"style": {}}, {"model": "kling-9.9"}])
+def test_known_fields_do_not_warn(extra):
+    assert field_warnings(image_to_video_request(image=IMAGE, end_seconds=5, extra_body=extra)) == []
+
+
 @pytest.mark.parametrize(
-    "extra", [None, {}, {"seed": 7}, {"style": {"mood": "calm"}}, {"quality_mode": "x"}, {"assets": {"height": 1}}]
+    ("extra", "named"),
+    [
+        ({"seed": 7}, "seed"),
+        ({"style": {"mood": "calm"}, "quality_mode": "x"}, "style.mood', 'quality_mode"),
+        ({"assets": {"height": {"a": [1]}}}, "assets.height"),
+    ],
 )
-def test_other_fields_do_not_warn(extra):
-    assert deprecation_warnings(extra) == []
+def test_fields_that_the_row_does_not_know_warn_once(extra, named):
+    (warning,) = field_warnings(image_to_video_request(image=IMAGE, end_seconds=5, extra_body=extra))
+    assert warning.startswith(f"image-to-video has no field '{named}' that this version knows")
 
 
 def test_extra_body_is_merged_deeply():

@@ -301,7 +301,7 @@ def test_the_failure_code_is_read_where_there_is_one(status, error, code):
         pytest.param("invalid_something_new", True, id="invalid_something_new"),
         pytest.param("processing_timeout", False, id="processing_timeout"),
         pytest.param("unknown_error", False, id="unknown_error"),
-        pytest.param("text_too_long", False, id="not-listed"),
+        pytest.param("text_too_long", True, id="text_too_long"),
         pytest.param("something_new", False, id="something_new"),
         pytest.param(None, False, id="none"),
     ],

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider_magichour.api.signatures import without_signatures
-from airflow_provider_magichour.api.tools import IMAGE_TO_VIDEO, Request
+from airflow_provider_magichour.api.tool_rows import IMAGE_TO_VIDEO
+from airflow_provider_magichour.api.tools import Request
 from airflow_provider_magichour.submission.fingerprint import fingerprints, unsigned
 
 API = "https://api.magichour.ai"
