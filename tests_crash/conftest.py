@@ -20,6 +20,7 @@ AT_ONCE = 14
 
 SETTINGS = {
     "PYTHONPATH": str(ROOT),
+    "AIRFLOW__CORE__XCOM_BACKEND": "tests_crash.refusing_xcom.RefusingXCom",
     # A task whose supervisor is dead is found after 20 s in place of 5 minutes.
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",

@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from tests_crash.scene import PHOTO, URL, WAITING, Scene
@@ -180,13 +181,13 @@ def mistyped(scene: Scene) -> None:
 # repeated in place
 
 
-def refuse_for_a_while(answer: Callable[[], dict[str, Any]]) -> Callable[[Scene], None]:
+def refuse_for_a_while(answer: Callable[[], dict[str, Any]], times: int) -> Callable[[Scene], None]:
     def play(scene: Scene) -> None:
-        scene.sandbox.faults.add("create", times=2, **answer())
+        scene.sandbox.faults.add("create", times=times, **answer())
         scene.start()
         assert scene.ended() == "success"
         succeed_in_place(scene)
-        assert scene.posts == 3
+        assert scene.posts == times + 1
 
     return play
 
@@ -219,7 +220,8 @@ REFUSALS: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 for cause, answer in REFUSALS.items():
-    row(f"row_5_{cause}")(refuse_for_a_while(answer))
+    # Of a gateway it is believed once that nothing was made.
+    row(f"row_5_{cause}")(refuse_for_a_while(answer, times=2 if "429" in cause else 1))
 
 
 def refuse_for_too_long(answer: dict[str, Any] | None) -> Callable[[Scene], None]:
@@ -244,12 +246,33 @@ def refuse_for_too_long(answer: dict[str, Any] | None) -> Callable[[Scene], None
 TOO_LONG: dict[str, dict[str, Any] | None] = {
     "connection_refused": None,
     "429": {"status": 429, "headers": {"Retry-After": "5"}},
-    "502": {"status": 502},
-    "503": {"status": 503},
 }
 
 for cause, refusal in TOO_LONG.items():
     row(f"row_6_{cause}_too_long", retry_delay=15)(refuse_for_too_long(refusal))
+
+
+def gateway_that_goes_on_failing(**answer: Any) -> Callable[[Scene], None]:
+    """Let a gateway fail for good although each create has made its project."""
+
+    def play(scene: Scene) -> None:
+        scene.sandbox.faults.add("create", times=None, after=True, **answer)
+        scene.start()
+        assert scene.ended() == "failed"
+        assert (scene.task_instance().try_number, scene.posts) == (1, 2), "the second such answer is unsure"
+        assert "MagicHourUnsureSubmissionError" in scene.log()
+        scene.sandbox.faults.clear()
+        scene.adopt(scene.jobs[1])
+        scene.clear()
+        assert scene.ended() == "success"
+        assert scene.posts == 2
+        assert scene.xcom() == scene.jobs[1]
+
+    return play
+
+
+for status in (502, 503):
+    row(f"row_6_{status}_twice_is_unsure", retries=3)(gateway_that_goes_on_failing(status=status))
 
 
 # other moments to be killed in
@@ -282,15 +305,28 @@ def killed_before_success(scene: Scene) -> None:
 
 
 @row("row_15_killed_before_success_without_retries", post_execute="hang_in_first_try", **{**WAITING, "retries": 0})
-def killed_before_success_blind_spot(scene: Scene) -> None:
+def killed_before_success_without_retries(scene: Scene) -> None:
     scene.start()
     scene.wait_for(lambda: hanging(scene), "the result is returned")
     scene.kill_task()
     assert scene.ended() == "failed"
+    return_old_after_clear(scene)
+
+
+def return_old_after_clear(scene: Scene) -> None:
+    """Clear a task that failed with its project complete: that is returned, and nothing is paid."""
+    assert "returned" not in scene.record()
     scene.clear()
     assert scene.ended() == "success"
-    assert scene.posts == 2
-    assert "[warning]" in line_with(scene.log(CLEARED_TRIES), scene.jobs[0])
+    assert (scene.posts, len(scene.jobs)) == (1, 1)
+    assert scene.xcom("project_id") == scene.jobs[0]
+    note_of_success(scene)
+
+
+def note_of_success(scene: Scene) -> None:
+    """Wait for what is noted right after Airflow has taken the task as succeeded."""
+    returned = scene.wait_for(lambda: scene.record().get("returned"), "it is noted that the task has returned")
+    assert returned["project_id"] == scene.jobs[-1]
 
 
 def line_with(log: str, text: str) -> str:
@@ -361,6 +397,7 @@ def clear_a_success(**changes: Any) -> Callable[[Scene], None]:
     def play(scene: Scene) -> None:
         scene.start()
         assert scene.ended() == "success"
+        note_of_success(scene)
         if changes:
             change_retries(scene, changes["retries"])
         scene.clear()
@@ -547,3 +584,79 @@ def kept_alive_closed(scene: Scene) -> None:
     assert scene.ended() == "success"
     assert reused.hits == 0, "the create went over a connection that had been used before"
     assert (scene.posts, len(scene.jobs)) == (1, 1)
+
+
+# it fails after it has returned: it was paid for, and there is no success that a clear could be of
+
+
+def fail_after_return(**mended: Any) -> Callable[[Scene], None]:
+    """Let each try fail once ``execute`` has returned, then mend that and clear the task."""
+
+    def play(scene: Scene) -> None:
+        scene.start()
+        assert scene.ended() == "failed"
+        assert (scene.task_instance().try_number, scene.posts) == (2, 1)
+        scene.write_dag(**mended)
+        return_old_after_clear(scene)
+
+    return play
+
+
+ANY_XCOM = 'os.environ["LONGEST_XCOM"] = "0"'
+LARGE_XCOM = 'os.environ["LONGEST_XCOM"] = "200"'
+SYNC = {"wait_for_completion": True, "deferrable": False, "poll_interval": 1}
+MAP_OVER_A_TEXT = """
+    @task
+    def show(clip):
+        print(clip)
+
+    show.expand(clip=clip.output)
+"""
+REFUSE = """
+def refuse(context, result=None):
+    raise RuntimeError("not good enough")
+"""
+
+row("row_28_xcom_takes_no_large_value", in_ci=True, prelude=LARGE_XCOM, **WAITING)(fail_after_return(prelude=""))
+row("row_28_xcom_takes_no_large_value_sync", prelude=LARGE_XCOM, **SYNC)(fail_after_return(prelude=""))
+row("row_28_xcom_takes_nothing", prelude=ANY_XCOM)(fail_after_return(prelude=""))
+row("row_28_mapped_over_a_text", prelude="from airflow.sdk import task", then=MAP_OVER_A_TEXT)(
+    fail_after_return(then="")
+)
+row("row_28_post_execute_raises", prelude=REFUSE, post_execute="refuse", **WAITING)(
+    fail_after_return(post_execute=None)
+)
+
+
+# ended while it backs off
+
+
+def timed_out_in_pause(**answer: Any) -> Callable[[Scene], None]:
+    """Let ``execution_timeout`` end tries in the pause after an answer that says that nothing was made."""
+
+    def play(scene: Scene) -> None:
+        scene.sandbox.faults.add("create", **answer)
+        scene.start()
+        scene.until("up_for_retry", try_number=1)
+        assert scene.posts == 1
+        assert "intent_at" not in (scene.record() or {})
+        assert scene.ended() == "success"
+        assert "AirflowTaskTimeout" in scene.log(1)
+        assert (scene.posts, len(scene.jobs)) == (2, 1)
+        assert scene.xcom() == scene.jobs[0]
+
+    return play
+
+
+ENDED_EARLY: dict[str, Any] = {
+    "prelude": "import datetime",
+    "execution_timeout": timedelta(seconds=15),
+    # A try that begins before a gateway wants to be asked again waits for that moment, and is ended as well.
+    "retries": 6,
+    "retry_delay": 8,
+}
+
+row("row_27_execution_timeout_in_pause_429", **ENDED_EARLY)(
+    timed_out_in_pause(status=429, headers={"Retry-After": "90"})
+)
+row("row_27_execution_timeout_in_pause_503", **ENDED_EARLY)(timed_out_in_pause(status=503))

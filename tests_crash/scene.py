@@ -38,11 +38,12 @@ def hang_in_first_try(context, result=None):
 
 
 with DAG("{dag_id}", schedule=None, default_args={{"retry_delay": timedelta(seconds={retry_delay})}}):
-    MagicHourImageToVideoOperator{partial}(
+    clip = MagicHourImageToVideoOperator{partial}(
         task_id="clip",
         magichour_conn_id="{dag_id}",
         {arguments}
     ){expand}
+{then}
 """
 
 WAITING = {"wait_for_completion": True, "deferrable": True, "poll_interval": 1}
@@ -74,6 +75,7 @@ class Scene:
         text = DAG_FILE.format(
             dag_id=self.name,
             prelude=arguments.pop("prelude", ""),
+            then=arguments.pop("then", ""),
             retry_delay=arguments.pop("retry_delay", 1),
             partial=".partial" if expand else "",
             expand=f".expand({expand})" if expand else "",

@@ -9,9 +9,11 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from airflow_provider_magichour.submission.record import KEY
 from tests_crash.conftest import SETTINGS
 from tests_crash.scene import TASK, WAITING, Scene
 from tools.airflow.local import LocalAirflow
@@ -85,6 +87,40 @@ def test_twenty_submissions_with_tasks_killed_at_random(scene: Scene) -> None:
     assert ids == set(scene.jobs)
 
 
+FOUR = "image=[f'https://example.com/{number}.jpg' for number in range(4)]"
+STORM = {"image": None, "expand": FOUR, "retries": 4, "retry_delay": 0}
+
+
+@pytest.mark.parametrize("scene", [("row_26", {}, STORM)], indirect=True)
+def test_four_submissions_killed_while_they_back_off_in_a_storm(scene: Scene) -> None:
+    scene.sandbox.faults.add("create", times=None, status=429, headers={"Retry-After": "60"})
+    scene.start()
+    for tries in (1, 2):
+        scene.wait_for(lambda tries=tries: all_back_off(scene, tries), f"all back off in try {tries}")
+        for ti in instances(scene):
+            scene.airflow.kill_process(ti.pid, signal.SIGKILL)
+    scene.sandbox.faults.clear()
+    assert scene.airflow.wait_for_run(scene.name, scene.run_id, 240) == "success"
+    found = instances(scene)
+    assert [(ti.state, ti.try_number) for ti in found] == [("success", 3)] * 4
+    ids = {scene.airflow.rest.xcom(scene.name, scene.run_id, TASK, map_index=ti.map_index) for ti in found}
+    assert ids == set(scene.jobs)
+    assert (len(scene.jobs), scene.posts) == (4, 12)
+
+
+def all_back_off(scene: Scene, tries: int) -> bool:
+    """Whether each of the four has its answer of this try, and its record says that nothing was made."""
+    found = instances(scene)
+    if scene.posts < 4 * tries or [(ti.state, ti.try_number) for ti in found] != [("running", tries)] * 4:
+        return False
+    return not any("intent_at" in submission_record(scene, ti) for ti in found)
+
+
+def submission_record(scene: Scene, ti: TaskInstance) -> dict[str, Any]:
+    kept = scene.airflow.rest.state_store(scene.name, scene.run_id, TASK, map_index=ti.map_index)
+    return dict(kept.get(KEY) or {})
+
+
 def pause_until(moment: float) -> None:
     time.sleep(max(0.0, moment - time.monotonic()))
 
@@ -120,12 +156,12 @@ def settle_unsure(scene: Scene) -> int:
         where = {"map_index": ti.map_index}
         log = rest.log(scene.name, scene.run_id, TASK, try_number=ti.try_number, **where)
         assert "MagicHourUnsureSubmissionError" in log
-        record = rest.state_store(scene.name, scene.run_id, TASK, **where)["magichour_submission"]
+        record = submission_record(scene, ti)
         job = next((job for job in scene.sandbox.jobs if job.name == record["name"]), None)
         if job:
-            rest.put_state(scene.name, scene.run_id, TASK, "magichour_submission", {"project_id": job.id}, **where)
+            rest.put_state(scene.name, scene.run_id, TASK, KEY, {"project_id": job.id}, **where)
         else:
-            rest.delete_state(scene.name, scene.run_id, TASK, "magichour_submission", **where)
+            rest.delete_state(scene.name, scene.run_id, TASK, KEY, **where)
         rest.clear(scene.name, scene.run_id, (TASK, ti.map_index))
     scene.wait_for(
         lambda: all(ti.state == "success" for ti in instances(scene)), "the cleared tasks succeed", timeout=120
