@@ -8,8 +8,8 @@
     ├── MagicHourStorageError                reading an input or writing a result failed
     ├── MagicHourInvalidRequestError     !   refused before sending
     ├── MagicHourUnsureSubmissionError   !   a create was sent and its answer is not known
-    ├── MagicHourProjectFailedError          the project ended as error or canceled
-    │   └── MagicHourProjectRejectedError !  in a way that a new project cannot heal
+    ├── MagicHourProjectFailedError          the project ended without a result
+    │   └── MagicHourProjectRejectedError !  in a way that a retry cannot or must not heal
     └── MagicHourTimeoutError                the operator's deadline
 
 Those marked ``!`` are AirflowFailException too: Airflow does not retry them.
@@ -69,7 +69,7 @@ class MagicHourUnsureSubmissionError(MagicHourError, AirflowFailException):
 
 
 class MagicHourProjectFailedError(MagicHourError):
-    """The project ended as ``error`` or ``canceled``; Magic Hour refunds its credits (SDK 0.90.0).
+    """The project ended as ``error``; Magic Hour refunds its credits (SDK 0.90.0).
 
     :param message: what happened, to which project, and what to do next.
     :param code: the API's error code, ``canceled`` for a canceled project.
@@ -82,7 +82,7 @@ class MagicHourProjectFailedError(MagicHourError):
 
 
 class MagicHourProjectRejectedError(MagicHourProjectFailedError, AirflowFailException):
-    """The project failed in a way that submitting it again, or waiting again, cannot heal."""
+    """The project failed in a way that a retry cannot heal, or must not: a person canceled it, or chose it."""
 
 
 class MagicHourTimeoutError(MagicHourError):

@@ -59,7 +59,7 @@ class MagicHourImageToVideoOperator(WaitingTask):
     :param poll_interval: seconds between looks, from 1 up; by default none before 0.3 of the usual render time, then
         5, or deferred 1 to 30 as the triggerer has learned from 20 alike. (templated)
     :param timeout: seconds (or ``timedelta``) that a try waits. (templated)
-    :param durable: remember the submission; False submits at each try.
+    :param durable: remember the submission; False submits, and pays, at each try.
     :param on_unsure_submission: when it is not known whether a project was made: ``fail``, or ``resubmit``, which
         may pay twice.
     :param max_credits: refuse to submit what is estimated to cost more, and what has no known price. (templated)
@@ -71,8 +71,9 @@ class MagicHourImageToVideoOperator(WaitingTask):
     :raises MagicHourRejectedError: the API refused the request; not retried.
     :raises MagicHourApiError: the API, or the way to it, failed.
     :raises MagicHourUnsureSubmissionError: a project may exist; the message says what to do; not retried.
-    :raises MagicHourProjectFailedError: it was waited for and ended as error or canceled.
-    :raises MagicHourProjectRejectedError: the same, in a way that another try cannot heal; not retried.
+    :raises MagicHourProjectFailedError: it was waited for and ended as error; a retry submits a new one.
+    :raises MagicHourProjectRejectedError: the same, in a way that another try cannot heal, or a person canceled it, or
+        it was adopted; not retried.
     :raises MagicHourTimeoutError: it was waited for in vain; a retry waits for the same project.
     """
 

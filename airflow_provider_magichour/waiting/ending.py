@@ -104,6 +104,11 @@ def project_failure(project: Project, *, resubmits: bool) -> MagicHourProjectFai
         return MagicHourProjectRejectedError(
             f"{text} Clear the task that submitted it to make a new one.", code=project.failure_code
         )
+    if project.is_canceled:
+        return MagicHourProjectRejectedError(
+            f"{text} A person did that, so it is not made again. Clear this task to submit a new project.",
+            code=project.failure_code,
+        )
     if project.is_incurable:
         return MagicHourProjectRejectedError(
             f"{text} Another try would fail likewise: change the request, then clear this task.",

@@ -21,6 +21,7 @@ from airflow_provider_magichour import exceptions
 from airflow_provider_magichour.api.schemas import Project
 from airflow_provider_magichour.api.settings import settings_from
 from airflow_provider_magichour.compat import AirflowFailException, conf
+from airflow_provider_magichour.extras import CONNECTION_EXTRAS
 from airflow_provider_magichour.hooks import MagicHourHook
 from airflow_provider_magichour.operators import MagicHourImageToVideoOperator
 from airflow_provider_magichour.sandbox import Sandbox
@@ -241,7 +242,7 @@ def json_with(key: str) -> Any:
 
 
 def test_every_json_is_checked_here() -> None:
-    keys = ("Rules", "fingerprint", "download_urls", "requests_per_second")
+    keys = ("Rules", "fingerprint", "not_before", "download_urls", "requests_per_second")
     assert len(JSON) == len([json_with(key) for key in keys])
 
 
@@ -257,8 +258,9 @@ def test_the_lifecycle_rule_is_one_that_s3_takes(store: tuple[Any, str]) -> None
     assert client.get_bucket_lifecycle_configuration(Bucket="clips")["Rules"] == rule["Rules"]
 
 
-def test_the_record_is_one_that_the_operator_reads_and_writes() -> None:
-    shown = json_with("fingerprint")
+@pytest.mark.parametrize("key", ["fingerprint", "not_before"])
+def test_the_record_is_one_that_the_operator_reads_and_writes(key: str) -> None:
+    shown = json_with(key)
     record = read_record(shown)
     assert isinstance(record, Record)
     assert record.to_json() == shown
@@ -284,6 +286,13 @@ def test_fields_of_the_connection_have_the_defaults_that_are_shown(monkeypatch: 
     }
     connection = MagicHourHook.get_connection("magichour_default")
     assert settings_from(connection, json_with("requests_per_second"), "c").requests_per_second == 10
+
+
+def test_fields_of_the_connection_have_the_bounds_that_are_shown() -> None:
+    shown = re.findall(r"^\|.*\| extra `(\w+)` \|.*; ([\d.]+) to (\d+) \|", page("connection"), re.M)
+    assert {name: (float(least), float(most)) for name, least, most in shown} == {
+        name: (extra.minimum, extra.maximum) for name, extra in CONNECTION_EXTRAS.items()
+    }
 
 
 def test_connections_in_the_environment_resolve(monkeypatch: pytest.MonkeyPatch) -> None:

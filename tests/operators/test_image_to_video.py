@@ -344,7 +344,7 @@ def test_poll_interval_is_used_as_given_and_the_default_starts_with_silence(
     [
         ({"outcome": "error", "code": "processing_timeout"}, MagicHourProjectFailedError, "A retry"),
         ({"outcome": "error", "code": "nobody_knows"}, MagicHourProjectFailedError, "A retry"),
-        ({"outcome": "canceled"}, MagicHourProjectFailedError, "A retry"),
+        ({"outcome": "canceled"}, MagicHourProjectRejectedError, "Clear this task"),
         ({"outcome": "error", "code": "invalid_parameters"}, MagicHourProjectRejectedError, "change the request"),
         ({"outcome": "error", "code": "no_source_face"}, MagicHourProjectRejectedError, "change the request"),
         ({"outcome": "error", "code": "insufficient_credits"}, MagicHourProjectRejectedError, "change the request"),

@@ -124,9 +124,9 @@ PASSING = {"code": "processing_timeout", "message": "Took too long"}
         pytest.param(
             project("canceled"),
             True,
-            MagicHourProjectFailedError,
+            MagicHourProjectRejectedError,
             "canceled",
-            "A retry of this task submits a new project",
+            "Clear this task to submit a new project",
             id="canceled-in-the-operator",
         ),
         pytest.param(
