@@ -47,9 +47,8 @@ def worst(pattern: re.Pattern[Any]) -> Iterator[Any]:
     }
     pieces |= {"://", "a://", "http://a@", "?a", "?a=", "&a=", " ?", "a ", "a?", "://a?", "25", "2026-"}
     for piece in pieces - {""}:
-        for end in ("", '"'):
-            text = piece * (MEGABYTE // len(piece)) + end
-            yield text.encode() if is_bytes else text
+        text = piece * (MEGABYTE // len(piece)) + '"'
+        yield text.encode() if is_bytes else text
 
 
 @pytest.mark.parametrize("name", sorted(patterns()))

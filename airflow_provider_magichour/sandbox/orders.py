@@ -30,6 +30,7 @@ class UnreadablePictureError(ValueError):
     """A file that is no picture."""
 
 
+@discreet
 @dataclass(frozen=True)
 class Order:
     """An accepted create request.

@@ -42,7 +42,7 @@ with DAG("modes", schedule=None):
         )
     MagicHourImageToVideoOperator(task_id="too_long", image=PHOTO, end_seconds=99, model="kling-3.0")
     MagicHourImageToVideoOperator(task_id="no_connection", image=PHOTO, end_seconds=5, magichour_conn_id="absent")
-    MagicHourProjectSensor(task_id="no_id", project_id="../account")
+    MagicHourProjectSensor(task_id="no_id", project_id="https://magichour.ai/my-library")
 """
 
 
@@ -155,7 +155,11 @@ def test_a_deferred_wait_logs_what_happens_and_never_the_key_or_a_signed_url(
 
 @pytest.mark.parametrize(
     ("task_id", "told"),
-    [("too_long", "end_seconds=99"), ("no_connection", "no connection 'absent'"), ("no_id", "project_id='../account'")],
+    [
+        ("too_long", "end_seconds=99"),
+        ("no_connection", "no connection 'absent'"),
+        ("no_id", "project_id='https://magichour.ai/my-library'"),
+    ],
 )
 def test_bad_input_fails_with_its_name_and_value(
     airflow: LocalAirflow, modes: tuple[str, dict[str, TaskInstance]], task_id: str, told: str

@@ -554,7 +554,7 @@ def test_disk_that_must_not_be_written_is_named(
 def test_failed_overwrite_keeps_the_old_file(download: Any, sandbox: Any, project: str, tmp_path: Path) -> None:
     target = tmp_path / "clip.mp4"
     target.write_bytes(b"old")
-    sandbox.faults.add("download", cut_at=1, times=None)
+    sandbox.faults.add("download", cut_at=0, times=None)
     with pytest.raises(MagicHourError):
         download(project, str(target), overwrite=True)
     assert target.read_bytes() == b"old"
@@ -810,7 +810,7 @@ def test_project_id_that_is_none_fails_before_any_request(
     assert len(sandbox.requests) == 0
 
 
-@pytest.mark.parametrize("destination", [None, "", ["a/"], 5])
+@pytest.mark.parametrize("destination", [None, "", ["a/"], {}])
 def test_destination_that_is_none_fails_before_any_request(
     download: Any, sandbox: Any, project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, destination: Any
 ) -> None:

@@ -11,15 +11,16 @@ import pytest
 from tests.scenes.media import MIB, Bucket, connection_to, give_result, refusing, running_bucket
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def running() -> Iterator[Bucket]:
+    """One for all files of a process: Airflow keeps a store's file system by connection id."""
     with running_bucket() as bucket:
         yield bucket
 
 
 @pytest.fixture
 def bucket(running: Bucket, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    """The module's bucket, empty; the connection ``bucket`` leads to it."""
+    """The session's bucket, empty; the connection ``bucket`` leads to it."""
     running.empty()
     monkeypatch.setenv("AIRFLOW_CONN_BUCKET", connection_to(running.url))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
