@@ -104,23 +104,23 @@ class MagicHourHook(BaseHook):
             yield client
 
     def create_image_to_video(self, request: Request) -> CreatedProject:
-        """Submit an image-to-video project, which costs credits; see :meth:`create`.
-
-        :param request: what to make; see :func:`~airflow_provider_magichour.api.requests.image_to_video_request`.
-        """
-        return self.create(request)
-
-    def create(self, request: Request, *, attempts: Attempts | None = None) -> CreatedProject:
-        """Submit a project of any tool, which costs credits.
+        """Submit an image-to-video project, which costs credits; each call pays.
 
         Repeated in place for at most 120 s, and only where it is sure that nothing was made; of a gateway's 502 or 503
         that is believed once.
 
-        :param request: the tool, and what to make.
-        :param attempts: what is noted of each attempt.
+        :param request: what to make; see :func:`~airflow_provider_magichour.api.requests.image_to_video_request`.
         :raises MagicHourRejectedError: refused for good.
         :raises MagicHourUnsureSubmissionError: sent, and its answer is not known.
         :raises MagicHourApiError: nothing was made.
+        """
+        return self.create(request)
+
+    def create(self, request: Request, *, attempts: Attempts | None = None) -> CreatedProject:
+        """Submit a project of any tool, which costs credits; see :meth:`create_image_to_video`.
+
+        :param request: the tool, and what to make.
+        :param attempts: what is noted of each attempt.
         """
         from airflow_provider_magichour.api import endpoints
         from airflow_provider_magichour.api.repeats import CREATE_PATIENCE

@@ -26,6 +26,5 @@ autodoc_class_signature = "mixed"
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented_params"
-autodoc_default_options = {"members": True, "show-inheritance": True}
 # Airflow's own classes say what they do in their own documentation.
 autodoc_inherit_docstrings = False

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from airflow_provider_magichour import exceptions
+from airflow_provider_magichour import exceptions, operators
 from airflow_provider_magichour.api.schemas import Project
 from airflow_provider_magichour.api.settings import settings_from
 from airflow_provider_magichour.compat import AirflowFailException, conf
@@ -317,6 +317,11 @@ def test_connection_commands_do_what_they_say(sandbox: Sandbox, tmp_path: Path) 
     # As stored it would lead to the real API.
     environment["AIRFLOW_CONN_MAGICHOUR_DEFAULT"] = sandbox.connection
     assert "Connection success!" in run(["bash", "-e", "-c", test.text], environment)
+
+
+def test_the_reference_has_every_public_class_of_operators() -> None:
+    for name in operators.__all__:
+        assert f".. autoclass:: airflow_provider_magichour.operators.{name}\n" in page("reference")
 
 
 def test_the_sandbox_command_has_the_options_that_are_shown() -> None:
