@@ -50,6 +50,7 @@ def decide(
     seen: Project | MagicHourApiError | None,
     max_tries: int,
     now: float,
+    key: str = KEY,
 ) -> Decision:
     """Decide what this run of the task does about an earlier submission.
 
@@ -58,11 +59,12 @@ def decide(
     :param seen: what the API says of the recorded project, or its error; None where there is nothing to ask.
     :param max_tries: of this run: an automatic retry leaves it, a clear sets it to tries used plus retries.
     :param now: seconds since the epoch.
+    :param key: of the record, for messages.
     """
     if record is None:
         return Decision("submit")
     if isinstance(record, Unreadable):
-        return Decision("unsure", f"the record {KEY} in the task state store {record.why}")
+        return Decision("unsure", f"the record {key} in the task state store {record.why}")
     if record.is_unsure:
         return Decision("unsure", "its answer was never recorded")
     if record.project_id is None:
@@ -75,16 +77,16 @@ def decide(
             warn=True,
         )
     if isinstance(seen, Project):
-        return _about_project(record, seen, max_tries)
-    return _about_error(record, seen, max_tries, now)
+        return _about_project(record, seen, max_tries, key)
+    return _about_error(record, seen, max_tries, now, key)
 
 
-def _about_project(record: Record, project: Project, max_tries: int) -> Decision:
+def _about_project(record: Record, project: Project, max_tries: int, key: str) -> Decision:
     cost = cost_text(project.credits_charged)
     if project.is_deleted:
-        return _about_missing(record, max_tries, "was deleted")
+        return _about_missing(record, max_tries, "was deleted", key)
     if project.is_failed:
-        return _about_failed(record, project, max_tries)
+        return _about_failed(record, project, max_tries, key)
     if not project.is_complete:
         return Decision("reattach", f"Reattached to project {project.id}, {project.status}, {cost}")
     returned = record.returned
@@ -97,13 +99,13 @@ def _about_project(record: Record, project: Project, max_tries: int) -> Decision
     return Decision("return", f"Project {project.id} is complete, {cost}: returning it, nothing is submitted")
 
 
-def _about_failed(record: Record, project: Project, max_tries: int) -> Decision:
+def _about_failed(record: Record, project: Project, max_tries: int, key: str) -> Decision:
     """A failed project's credits are refunded, so a new one may be made; but not of one that a person has chosen."""
     ended = f"Project {project.id} {project.ending}"
     if record.adopted or record.is_adoption:
         return Decision(
             "fail",
-            f"{ended}. It was adopted, so nothing is submitted in its place. Put another id into {KEY}, or delete that "
+            f"{ended}. It was adopted, so nothing is submitted in its place. Put another id into {key}, or delete that "
             "key to submit anew, and clear the task",
         )
     if project.is_canceled and not _is_cleared(record, max_tries):
@@ -118,19 +120,19 @@ def _is_cleared(record: Record, max_tries: int) -> bool:
     return record.max_tries is not None and max_tries > record.max_tries
 
 
-def _about_error(record: Record, error: MagicHourApiError | None, max_tries: int, now: float) -> Decision:
+def _about_error(record: Record, error: MagicHourApiError | None, max_tries: int, now: float, key: str) -> Decision:
     submitted_at = None if record.submitted_at is None else epoch(record.submitted_at)
     if error is not None and is_unknown(error, submitted_at, now):
-        return _about_missing(record, max_tries, "is not known to the API")
+        return _about_missing(record, max_tries, "is not known to the API", key)
     return Decision("blocked", str(error))
 
 
-def _about_missing(record: Record, max_tries: int, what: str) -> Decision:
+def _about_missing(record: Record, max_tries: int, what: str, key: str) -> Decision:
     if record.adopted or record.is_adoption:
         return Decision(
             "fail",
             f"The adopted project {record.project_id} {what}. Nothing was submitted. "
-            f"Put the right id into {KEY}, or delete that key, and clear the task",
+            f"Put the right id into {key}, or delete that key, and clear the task",
         )
     if _is_cleared(record, max_tries):
         return Decision(
@@ -142,11 +144,12 @@ def _about_missing(record: Record, max_tries: int, what: str) -> Decision:
     return Decision("unsure", f"its project {record.project_id} {what}")
 
 
-def unsure_message(record: Record | Unreadable | None, why: str, *, resubmits: bool = False) -> str:
+def unsure_message(record: Record | Unreadable | None, why: str, *, key: str = KEY, resubmits: bool = False) -> str:
     """Say what is not known, and both ways out; in short lines, as Airflow's log page does not wrap them.
 
     :param record: what the state store holds.
     :param why: what became of the answer.
+    :param key: of the record.
     :param resubmits: whether the next try submits anew by itself.
     """
     known = record if isinstance(record, Record) else Record()
@@ -160,7 +163,7 @@ def unsure_message(record: Record | Unreadable | None, why: str, *, resubmits: b
         "Nothing more was sent, so nothing is paid twice.",
         f"Look for {'that name' if known.name else 'a clip of this task'} at https://magichour.ai/my-library.",
         '- It is there: adopt it. Put {"project_id": "<its id>"} into the key',
-        f"  {KEY} of this task (tab Storage, or REST) and clear the task.",
+        f"  {key} of this task (tab Storage, or REST) and clear the task.",
         "- It is not: delete that key and clear the task. It submits anew.",
         "With on_unsure_submission='resubmit' it submits anew by itself, and may pay twice.",
     ]

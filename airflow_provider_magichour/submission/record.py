@@ -231,7 +231,7 @@ class Journal:
 
     def __init__(self, store: Any, key: str = KEY) -> None:
         self._store = store
-        self._key = key
+        self.key = key
         self._unwritten: Record | None = None
 
     def read(self) -> Record | Unreadable | None:
@@ -243,7 +243,7 @@ class Journal:
             return None
         absent = object()  # a store whose backend has lost the value says None (Airflow 3.3.2), so None is no absence
         try:
-            value = self._store.get(self._key, absent)
+            value = self._store.get(self.key, absent)
         except Exception as error:
             raise MagicHourError(
                 f"The task state store could not be read ({error}). Nothing was submitted; a retry asks again"
@@ -261,7 +261,7 @@ class Journal:
         from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
         self._unwritten = record
-        self._store.set(self._key, record.to_json(), retention=NEVER_EXPIRE)
+        self._store.set(self.key, record.to_json(), retention=NEVER_EXPIRE)
         self._unwritten = None
 
     def try_write(self, record: Record, otherwise: str) -> None:

@@ -105,7 +105,14 @@ class Submission:
         if isinstance(record, Record):
             record = record.recalled(self._fingerprints)
         seen = self._look(project_to_look_at(record, self._fingerprints))
-        decision = decide(record, fingerprints=self._fingerprints, seen=seen, max_tries=self.max_tries, now=time.time())
+        decision = decide(
+            record,
+            fingerprints=self._fingerprints,
+            seen=seen,
+            max_tries=self.max_tries,
+            now=time.time(),
+            key=self.journal.key,
+        )
         return self._carry_out(decision, record, seen)
 
     def _look(self, project_id: str | None) -> Project | MagicHourApiError | None:
@@ -125,7 +132,7 @@ class Submission:
         if decision.action == "fail":
             raise _failure(decision, seen)
         if decision.action == "unsure" and self.on_unsure == "fail":
-            raise MagicHourUnsureSubmissionError(unsure_message(record, decision.why))
+            raise MagicHourUnsureSubmissionError(unsure_message(record, decision.why, key=self.journal.key))
         if decision.action == "unsure":
             log.warning(
                 "It is not known whether an earlier try made a project (%s): submitting anew, as "
@@ -196,7 +203,7 @@ class Submission:
             why = f"its answer was lost: {error}"
             if self.on_unsure == "resubmit":
                 raise MagicHourApiError(unsure_message(attempts.intended, why, resubmits=True)) from None
-            raise MagicHourUnsureSubmissionError(unsure_message(attempts.intended, why)) from None
+            raise MagicHourUnsureSubmissionError(unsure_message(attempts.intended, why, key=self.journal.key)) from None
         except MagicHourError as error:
             attempts.end_without_project(_is_about_what_was_sent(error))
             raise
