@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -103,6 +104,14 @@ def test_rooms_of_the_rule_exist() -> None:
     known = set().union(ANNEXES, *FLOORS)
 
     assert known == {module.partition(".")[0] for module in the_package()}
+
+
+def test_the_layout_of_the_contributors_page_names_every_module() -> None:
+    page = (ROOT.parent / "CONTRIBUTING.md").read_text().split("## Layout")[1]
+    layout = set(re.findall(r"\w+", page.split("\ntests/")[0]))
+    # The page has one line for each of these rooms as a whole.
+    told = {module.rpartition(".")[2] for module in the_package() if not module.startswith(("operators", "sandbox"))}
+    assert told <= layout
 
 
 @pytest.mark.parametrize(
