@@ -1,7 +1,7 @@
 # Everything happens in .venv; nothing is installed elsewhere. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-crash test-matrix test-install test-ui test-docs bench bench-media figures docs check format build constraints constraints-docs clean
+.PHONY: help setup demo test test-crash test-matrix test-install test-ui test-docs bench bench-media figures check-api docs check format build constraints constraints-docs clean
 
 BIN := .venv/bin
 CONSTRAINTS := constraints/airflow-3.3.txt
@@ -58,6 +58,9 @@ bench-media: $(STAMP) ## memory and speed of a gibibyte up and down, file and S3
 figures: $(STAMP) ## what importing costs, and the size of the code
 	@$(BIN)/python -m tools.import_cost
 	@$(BIN)/python -m tools.code_size
+
+check-api: $(STAMP) ## what the vendor's API has and the rows do not: SPEC=openapi.json, SDK=magic_hour.whl, or both
+	@$(BIN)/python -m tools.check_api $(if $(SPEC),--spec "$(SPEC)") $(if $(SDK),--sdk "$(SDK)")
 
 docs: .venv/docs ## build the documentation into build/docs; a warning is an error
 	@AIRFLOW_HOME=$(CURDIR)/.cache/docs AIRFLOW__LOGGING__LOGGING_LEVEL=WARNING \
