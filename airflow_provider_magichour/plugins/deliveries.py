@@ -19,6 +19,9 @@ from pydantic import AliasChoices, Field, ValidationError
 from airflow_provider_magichour.api.schemas import Discreet, Project
 from airflow_provider_magichour.api.texts import loads
 
+ASSETS = {"video.completed": "magichour://videos/completed", "video.errored": "magichour://videos/errored"}
+"""The URI of the asset that gets an event, by the type of the delivery; all other types are ignored."""
+
 SIGNATURE_HEADER = "magic-hour-event-signature"
 
 

@@ -13,10 +13,7 @@ from sqlalchemy import Text, cast, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement  # Airflow 3.0 has SQLAlchemy 1.4, which has it there alone
 
 from airflow_provider_magichour.api.schemas import Project
-from airflow_provider_magichour.plugins.deliveries import REPEATED, DeliveryRefusedError, event_extra
-
-# Type of a delivery: URI of the asset that gets an event.
-ASSETS = {"video.completed": "magichour://videos/completed", "video.errored": "magichour://videos/errored"}
+from airflow_provider_magichour.plugins.deliveries import ASSETS, REPEATED, DeliveryRefusedError, event_extra
 
 LONGEST_SOUGHT = 200
 """Characters of an id that the database compares."""

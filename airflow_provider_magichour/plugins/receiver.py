@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from airflow_provider_magichour.api.schemas import Project
 from airflow_provider_magichour.plugins.deliveries import (
+    ASSETS,
     DeliveryRefusedError,
     check_headers,
     check_size,
@@ -26,9 +27,6 @@ from airflow_provider_magichour.plugins.deliveries import (
 )
 
 log = logging.getLogger(__name__)
-
-# Types of deliveries that make events.
-FINISHED = frozenset({"video.completed", "video.errored"})
 
 # Of all bodies that are being received: slow senders hold no more of this process's memory.
 MOST_HELD = 16 * 1024 * 1024
@@ -76,7 +74,7 @@ class Receiver:
         body = await self._body(request)
         delivery = genuine_delivery(headers, body, secret=self._secret, tolerance=self._tolerance, now=now)
         del body  # the wait for the database is none of its memory
-        if delivery.type not in FINISHED:
+        if delivery.type not in ASSETS:
             return "ignored: only finished videos make events"
         video = delivery.video()
         message = await self._recorded(
