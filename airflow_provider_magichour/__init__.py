@@ -28,6 +28,13 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [{"integration-name": name, "python-modules": [f"{package}.operators"]}],
         "sensors": [{"integration-name": name, "python-modules": [f"{package}.sensors"]}],
         "triggers": [{"integration-name": name, "python-modules": [f"{package}.triggers"]}],
+        "asset-uris": [
+            {
+                "schemes": ["magichour"],
+                "handler": f"{package}.media.datasets.sanitize_uri",
+                "to_openlineage_converter": f"{package}.media.datasets.convert_asset_to_openlineage",
+            }
+        ],
         "config": _config(),
         "connection-types": [
             {

@@ -8,16 +8,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, Any
-from urllib.parse import urlsplit
 
 from airflow_provider_magichour.api.capabilities import IMAGE_EXTENSIONS
-from airflow_provider_magichour.api.signatures import discreet, shown, without_signatures
+from airflow_provider_magichour.api.signatures import discreet, shown, without_login, without_signatures
 from airflow_provider_magichour.api.tools import Request
 from airflow_provider_magichour.compat import ObjectStoragePath
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
-from airflow_provider_magichour.media.stores import AnyPath, opened, path_of, sha256_of, storage_errors, uri_of
+from airflow_provider_magichour.media.stores import (
+    URI,
+    AnyPath,
+    opened,
+    path_of,
+    sha256_of,
+    storage_errors,
+    uri_of,
+)
 
 MAGIC_HOUR_PATHS = ("api-assets/", "saved-items/")
+WEB = ("http://", "https://")
 
 
 @discreet
@@ -123,24 +131,30 @@ def source_of(argument: str, value: str, conn_id: str | None) -> Source | None:
     :raises MagicHourInvalidRequestError: for an extension that the API does not take.
     :raises MagicHourStorageError: when Airflow knows no file system for it.
     """
-    if value.lower().startswith(("http://", "https://")) or value.startswith(MAGIC_HOUR_PATHS):
+    if value.lower().startswith(WEB) or value.startswith(MAGIC_HOUR_PATHS):
         return None
-    extension = os.path.splitext(urlsplit(value).path if "://" in value else value)[1].lstrip(".").lower()
+    extension = os.path.splitext(value)[1].lstrip(".").lower()
     if extension not in IMAGE_EXTENSIONS:
         raise MagicHourInvalidRequestError(
-            f"{argument}={shown(value)}: the extension {extension or '(none)'!r} is not an image that Magic Hour "
+            f"{argument}={shown(value)}: the extension {shown(extension or '(none)')} is not an image that Magic Hour "
             f"takes; allowed: {', '.join(sorted(IMAGE_EXTENSIONS))}. Nothing was sent."
         )
     return Source(path_of(value, conn_id), extension)
 
 
-def file_uris(request: Request, sources: Mapping[str, object]) -> list[str]:
+def file_uris(request: Request) -> list[str]:
     """Return the URIs of a request's files: where they are kept, or as the API is told them, without signatures.
 
+    Nothing is read, and no store is connected to.
+
     :param request: with the files as the user named them.
-    :param sources: files to upload, by the path of their field.
     """
-    named = request.files.items()
-    found = ((sources.get(path), value) for path, value in named)
-    uris = [uri_of(source.path) if isinstance(source, Source) else without_signatures(value) for source, value in found]
-    return [uri for uri in uris if "://" in uri]
+    return [_uri_named(value) for value in request.files.values() if not value.startswith(MAGIC_HOUR_PATHS)]
+
+
+def _uri_named(value: str) -> str:
+    if value.lower().startswith(WEB):
+        return str(without_signatures(value))
+    if URI.fullmatch(value) and not value.lower().startswith("file://"):
+        return without_login(value)
+    return uri_of(path_of(value, None))

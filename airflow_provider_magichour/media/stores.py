@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
 
@@ -34,16 +37,32 @@ first). There, to move is to copy and delete, which costs more; and Azure may co
 AnyPath = Path | ObjectStoragePath
 
 
+URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/]*)(.*)", re.DOTALL)
+"""What is a URI and no path, in two parts: its scheme and host or bucket, and the path there."""
+
+LOST = re.compile(r"[\t\r\n?#]")
+"""What Airflow's ObjectStoragePath leaves out of a path that it is given in a URI, or cuts it at (3.3.2)."""
+
+
 def path_of(value: str, conn_id: str | None) -> AnyPath:
     """Return a local path, or one of Airflow's object storage for a URI.
 
+    What stands in a URI is the file's name as it is, as in ``ObjectStoragePath``. Only a ``file://`` URI may also be
+    percent-encoded, as ``pathlib`` writes it: it is read so when the name as it is leads nowhere.
+
     :raises MagicHourStorageError: when Airflow knows no file system for the scheme, or not the connection.
     """
-    if "://" not in value:
-        return Path(value)
+    parts = URI.fullmatch(value)
+    if parts is None:
+        # A name that begins with ~ is one; what the shell would make of it is the home directory.
+        return Path(value).expanduser() if value == "~" or value.startswith("~/") else Path(value)
     try:
         # To Airflow 3.0 and 3.1 None would be a connection id that goes before the one in the URI.
-        path = ObjectStoragePath(value, **({"conn_id": conn_id} if conn_id else {}))
+        options = {"conn_id": conn_id} if conn_id else {}
+        path = ObjectStoragePath(value, **options)
+        if LOST.search(parts[2]) and not path.path.endswith(parts[2]):
+            path = ObjectStoragePath(f"{parts[1]}/", **options) / parts[2].lstrip("/")
+        path = _decoded_where_that_is_there(path)
         # Before Airflow 3.2 it is among the options alone, from then on never there.
         if used := getattr(path, "conn_id", path.storage_options.get("conn_id")):
             # Without it the Amazon provider would go on, anonymously and to the real AWS (9.39).
@@ -56,6 +75,17 @@ def path_of(value: str, conn_id: str | None) -> AnyPath:
             f"{value.split('://')[0]}:// and the connection there?"
         ) from None
     return path
+
+
+def _decoded_where_that_is_there(path: ObjectStoragePath) -> ObjectStoragePath:
+    if local_path(path) is None or "%" not in path.path:
+        return path
+    decoded = os.fsdecode(unquote_to_bytes(path.path))
+
+    def found(name: str) -> tuple[bool, bool]:
+        return os.path.exists(name), os.path.exists(os.path.dirname(name.rstrip("/")))
+
+    return ObjectStoragePath("file:///") / decoded.lstrip("/") if found(decoded) > found(path.path) else path
 
 
 @contextlib.contextmanager
@@ -122,8 +152,17 @@ def location_of(path: AnyPath) -> str:
 
 
 def uri_of(path: AnyPath) -> str:
-    """Return the URI of a file, without the connection id that Airflow writes into it."""
-    return f"{path.protocol}://{path.path}" if isinstance(path, ObjectStoragePath) else path.absolute().as_uri()
+    """Return the URI by which ``ObjectStoragePath`` opens a file: its name as it is, and no connection id.
+
+    :func:`path_of` is the way back.
+    """
+    if not isinstance(path, ObjectStoragePath):
+        return f"file://{path.absolute()}"
+    host = path.storage_options.get("host")
+    if not host or not path.path.startswith("/"):
+        return f"{path.protocol}://{path.path}"
+    port = path.storage_options.get("port")
+    return f"{path.protocol}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}{path.path}"
 
 
 def size_of(path: AnyPath) -> int | None:

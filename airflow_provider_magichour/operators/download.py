@@ -20,8 +20,8 @@ class MagicHourDownloadOperator(BaseOperator):
     A file that holds the result's bytes is left as it is (the result is fetched to compare); one that is named after
     the project and holds others is written anew, and anything else under that name is an error. Download URLs are asked
     for anew, so a task that runs a day after the wait works too. Returns where they are, in the API's order: absolute
-    paths or URIs. Those are in the task's lineage; an ``AssetAlias`` among its ``outlets`` gets an event with each
-    URI, an ``Asset`` has them in its event's extra.
+    paths or URIs. The task's lineage leads from the project to those; an ``AssetAlias`` among its ``outlets`` gets an
+    event with each URI, an ``Asset`` has them in its event's extra.
 
     :param project_id: the id, or what a waiting task returned. (templated)
     :param kind: ``video``, ``image`` or ``audio``. (templated)
@@ -64,8 +64,9 @@ class MagicHourDownloadOperator(BaseOperator):
         """Fetch every result and return where they are."""
         from airflow_provider_magichour.api.arguments import checked_text
         from airflow_provider_magichour.hooks import MagicHourHook
+        from airflow_provider_magichour.media.datasets import project_uri
         from airflow_provider_magichour.media.download import Download
-        from airflow_provider_magichour.media.lineage import note_outputs
+        from airflow_provider_magichour.media.lineage import note_inputs, note_outputs, tell_outlets
         from airflow_provider_magichour.media.stores import location_of, uri_of
 
         hook = MagicHourHook(self.magichour_conn_id)
@@ -77,5 +78,8 @@ class MagicHourDownloadOperator(BaseOperator):
             conn_id=self.conn_id and checked_text("conn_id", self.conn_id, "the id of a connection"),
             overwrite=truth("overwrite", self.overwrite),
         ).run()
-        note_outputs(self, context, hook, [uri_of(path) for path in paths], {"project_id": self.project_id})
+        uris = [uri_of(path) for path in paths]
+        note_inputs(hook, [project_uri(self.kind, self.project_id)])
+        note_outputs(hook, uris)
+        tell_outlets(self, context, uris, {"project_id": self.project_id})
         return [location_of(path) for path in paths]

@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_magichour.compat import conf
+from airflow_provider_magichour.informing import informing
 from airflow_provider_magichour.links import MagicHourProjectLink, push_link
 from airflow_provider_magichour.tasks import (
     Argument,
@@ -187,6 +188,12 @@ class MagicHourImageToVideoOperator(WaitingTask):
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Return the project that the trigger has waited for."""
+        from airflow_provider_magichour.media.lineage import note_submission
+        from airflow_provider_magichour.waiting.ending import read_event
+
+        # Airflow gathers lineage in a process: what was noted in the one that deferred is lost.
+        with informing("what it read and made to the lineage"):
+            note_submission(self.hook, self._request(context), read_event(event).project_id)
         return self.end_from_event(context, event)
 
     def on_kill(self) -> None:
@@ -285,12 +292,11 @@ class MagicHourImageToVideoOperator(WaitingTask):
 
     def _tell(self, context: Context, submission: Submission, submitted: Submitted) -> None:
         """Let Airflow show what goes on: link, side keys and lineage."""
-        from airflow_provider_magichour.media.lineage import note_inputs
-        from airflow_provider_magichour.media.sources import file_uris
+        from airflow_provider_magichour.media.lineage import note_submission
 
         push_link(context, submitted.project_id, submission.request.tool.kind)
         self.push(context, project_id=submitted.project_id, credits_charged=submitted.credits_charged)
-        note_inputs(self.hook, file_uris(submission.request, submission.files.sources))
+        note_submission(self.hook, submission.request, submitted.project_id)
 
     def _journal(self, context: Context) -> Journal:
         from airflow_provider_magichour.submission.record import Journal, key_for

@@ -59,14 +59,16 @@ class Files:
         return files
 
     def _add(self, path: str, value: str, locate: Locate, remembered: Upload | None) -> None:
+        named = {without_login(value), str(Path(value))}
         try:
             source = locate(path, value)
             if source is None:
                 return
+            named.add(without_login(str(source.path)))
             identity = _identity(source, remembered)
             old = source.old_identity()
         except (MagicHourStorageError, MagicHourInvalidRequestError) as error:
-            if remembered is None or remembered.source not in (without_login(value), str(Path(value))):
+            if remembered is None or remembered.source not in named:
                 raise
             log.warning("%s. It was uploaded at %s, and is taken for unchanged", error, remembered.uploaded_at)
             self.sources[path], identity, old = error, remembered.file, remembered.file
