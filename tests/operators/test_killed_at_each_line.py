@@ -10,7 +10,7 @@ import importlib
 import linecache
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,59 +64,99 @@ def warnings() -> Iterator[list[str]]:
 
 
 class Stage:
-    """Plays one scene as often as there are points to be killed at.
+    """Plays one scene as often as there are points to be killed at: a subclass says how it begins.
 
     :param modules: in which it is killed.
     :param faults: of the sandbox, anew each time.
     :param arguments: of the operator.
     """
 
+    paid_before = 0
+    """How many projects are made before the run that is killed."""
+
     def __init__(
-        self, sandbox: Any, clock: Any, modules: Iterable[str], faults: list[dict[str, Any]], **arguments: Any
+        self, sandbox: Any, clock: Any, modules: Iterable[str], faults: Sequence[dict[str, Any]] = (), **arguments: Any
     ) -> None:
-        self.sandbox = sandbox
+        self.arguments = {"task_id": "submit", "image": "https://example.com/cat.jpg", "end_seconds": 5, **arguments}
+        self._sandbox = sandbox
         self._clock = clock
         self._files = [str(importlib.import_module(f"{PACKAGE}.{name}").__file__) for name in modules]
         self._faults = faults
-        self._arguments = {"task_id": "submit", "image": "https://example.com/cat.jpg", "end_seconds": 5, **arguments}
+
+    def begin(self, life: Life, killer: Killer) -> None:
+        """Let the task get to the run that is killed."""
+        life.run(killer)
 
     @property
     def posts(self) -> int:
-        return len(self.sandbox.requests.to("create"))
+        return len(self._sandbox.requests.to("create"))
 
     @property
     def jobs(self) -> list[Any]:
         """The sandbox's jobs of this life."""
-        return list(self.sandbox.jobs)[self._jobs_before :]
+        return list(self._sandbox.jobs)[self._jobs_before :]
 
     @property
     def made(self) -> list[str]:
-        return [job.id for job in self.jobs]
+        """The projects that the run which is killed has made, and those after it."""
+        return [job.id for job in self.jobs][self.paid_before :]
 
     def new_life(self) -> Life:
-        self._jobs_before = len(list(self.sandbox.jobs))
+        self._jobs_before = len(list(self._sandbox.jobs))
         self._clock.sleeps.clear()
-        self.sandbox.requests.clear()
-        self.sandbox.faults.clear()
+        self._sandbox.requests.clear()
+        self._sandbox.faults.clear()
         for fault in self._faults:
-            self.sandbox.faults.add(**fault)
-        return Life(lambda: MagicHourImageToVideoOperator(**self._arguments), wait_in_triggerer)
+            self._sandbox.faults.add(**fault)
+        return Life(lambda: MagicHourImageToVideoOperator(**self.arguments), wait_in_triggerer)
 
     def points(self) -> list[Point]:
-        self.new_life().run()  # what is imported and remembered once is not part of it
-        killer, life = Killer(self._files), self.new_life()
-        life.run(killer)
+        for _ in range(2):  # what is imported and remembered once is not part of it
+            killer = Killer(self._files)
+            self.begin(self.new_life(), killer)
         return killer.points()
 
     def killed_at(self, point: Point) -> Life:
-        """Return a task whose first try was killed there."""
+        """Return a task that was killed there."""
         left: list[Any] = []
         life = self.new_life()
-        killer = Killer(self._files, point, lambda: left.extend([dict(life.store.values), self.posts]))
-        life.run(killer)
+        self.begin(life, Killer(self._files, point, lambda: left.extend([dict(life.store.values), self.posts])))
         assert isinstance(life.error, Killed), f"it came through alive: {life.error!r}"
         assert left == [life.store.values, self.posts], "something was done by the dead"
         return life
+
+
+class ClearedStage(Stage):
+    """It succeeds and is cleared, which asks for one more."""
+
+    paid_before = 1
+
+    def begin(self, life: Life, killer: Killer) -> None:
+        assert life.run() == "success"
+        life.clear(killer)
+
+
+class FailedStage(Stage):
+    """Its project ends as an error, which asks for another one."""
+
+    paid_before = 1
+
+    def begin(self, life: Life, killer: Killer) -> None:
+        self._sandbox.faults.add("create", job={"outcome": "error"})
+        assert life.run() == "up_for_retry"
+        life.run(killer)
+
+
+class ChangedStage(Stage):
+    """It has paid, without success; then it asks for something else."""
+
+    paid_before = 1
+
+    def begin(self, life: Life, killer: Killer) -> None:
+        self.arguments["prompt"], life.refuses = "a cat", True
+        assert life.run() == "up_for_retry"
+        self.arguments["prompt"], life.refuses = "a dog", False
+        life.run(killer)
 
 
 def at_each_point(stage: Stage, check: Callable[[Point, Life], str]) -> Counter[str]:
@@ -137,23 +177,28 @@ def project_of(life: Life) -> Any:
     return life.result["project_id"] if isinstance(life.result, dict) else life.result
 
 
+def left_behind(stage: Stage, life: Life) -> str:
+    """Say what the dead worker has left behind: of projects, those that were made before it do not count."""
+    record = life.store.record or {}
+    is_noted = record.get("returned", {}).get("project_id") in stage.made
+    if life.state == "success":
+        return "taken and noted" if is_noted else "taken by Airflow"
+    assert not is_noted, "noted too early"
+    if "project_id" not in record:
+        return "unsure" if "intent_at" in record else "nothing"
+    return "paid" if record["project_id"] in stage.made else "nothing"
+
+
 def check_outcome(stage: Stage, warnings: list[str], point: Point, life: Life) -> str:
     """Let the dead worker's task go on, to the one project that is wanted, and let its success be cleared."""
-    record, was_success = life.store.record or {}, life.state == "success"
-    assert "time.sleep(" not in linecache.getline(point.file, point.line) or "intent_at" not in record, "in a pause"
-    if was_success:
-        outcome = "taken and noted" if "returned" in record else "taken by Airflow"
-    elif "project_id" in record:
-        outcome = "paid"
-    else:
-        outcome = "unsure" if "intent_at" in record else "nothing"
-    assert ("returned" in record) == (outcome == "taken and noted"), "noted too early"
-
+    outcome = left_behind(stage, life)
+    is_pause = "time.sleep(" in linecache.getline(point.file, point.line)
+    assert not (is_pause and outcome == "unsure"), "in a pause it is known that nothing was made"
     if outcome == "unsure":
         end_unsure(stage, point, life)
     elif outcome != "taken and noted":
         assert len(stage.made) == (outcome != "nothing"), "projects made by the dead worker"
-        (life.clear if was_success else life.run)()
+        (life.run if life.state == "up_for_retry" else life.clear)()
         assert life.state == "success", f"{life.state}: {life.error}"
     if outcome != "taken and noted":
         assert [project_of(life)] == stage.made, "exactly one project, which is returned"
@@ -208,9 +253,43 @@ def test_one_clip_is_paid_once_wherever_the_worker_is_killed(
         arguments = {**arguments, "image": str(photo)}
     stage = Stage(sandbox, clock, modules, faults, **arguments)
     outcomes = at_each_point(stage, lambda point, life: check_outcome(stage, warnings, point, life))
-    expected = {"nothing", "paid", "taken by Airflow", "taken and noted"}
-    assert set(outcomes) - {"unsure"} == expected - ({"taken and noted"} if modules == OPERATOR else set())
-    assert ("unsure" in outcomes) == (modules != OPERATOR)
+    taken = {"taken by Airflow"} if modules == OPERATOR else {"taken by Airflow", "taken and noted"}
+    assert set(outcomes) == {"nothing", "paid", *taken, *(() if modules == OPERATOR else ("unsure",))}
+
+
+def test_a_cleared_success_pays_for_one_more_wherever_the_worker_is_killed(
+    sandbox: Any, clock: Any, warnings: list[str]
+) -> None:
+    stage = ClearedStage(sandbox, clock, (*SUBMISSION, "submission.decision"))
+    outcomes = at_each_point(stage, lambda point, life: check_outcome(stage, warnings, point, life))
+    assert set(outcomes) == {"nothing", "unsure", "paid", "taken by Airflow", "taken and noted"}
+
+
+def test_another_project_is_paid_once_for_one_that_failed_wherever_the_worker_is_killed(
+    sandbox: Any, clock: Any, warnings: list[str]
+) -> None:
+    stage = FailedStage(sandbox, clock, (*SUBMISSION, "submission.decision"), **WAITS)
+    outcomes = at_each_point(stage, lambda point, life: check_outcome(stage, warnings, point, life))
+    assert set(outcomes) == {"nothing", "unsure", "paid", "taken by Airflow", "taken and noted"}
+
+
+def test_going_back_to_what_was_paid_for_pays_nothing_wherever_the_worker_is_killed(sandbox: Any, clock: Any) -> None:
+    stage = ChangedStage(sandbox, clock, (*SUBMISSION, "submission.decision"))
+
+    def check(point: Point, life: Life) -> str:
+        outcome, posts = left_behind(stage, life), stage.posts
+        stage.arguments["prompt"] = "a cat"
+        (life.run if life.state == "up_for_retry" else life.clear)()
+        assert stage.posts == posts
+        if outcome == "unsure":
+            assert isinstance(life.error, MagicHourUnsureSubmissionError)
+        else:
+            assert life.state == "success", life.error
+            assert project_of(life) == stage.jobs[0].id
+        return outcome
+
+    outcomes = at_each_point(stage, check)
+    assert set(outcomes) == {"nothing", "unsure", "paid", "taken by Airflow", "taken and noted"}
 
 
 def test_a_gateway_is_believed_once_over_all_tries_wherever_the_worker_is_killed(sandbox: Any, clock: Any) -> None:

@@ -81,6 +81,8 @@ class Life:
     :param make: makes the operator: each try has one of its own, and what is resumed as well.
     :param trigger: waits as the triggerer does, and returns the event.
     :param retries: of the task.
+
+    While ``refuses`` is set, each try fails after it has returned, as one whose result XCom does not take.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Life:
         self.state = "none"
         self.result: Any = None
         self.error: BaseException | None = None
+        self.refuses = False
         self._make = make
         self._trigger = trigger
         self._retries = self._max_tries = retries
@@ -112,10 +115,10 @@ class Life:
                 self.state = "failed" if is_over else "up_for_retry"
         return self.state
 
-    def clear(self) -> str:
+    def clear(self, killer: Killer | None = None) -> str:
         """Run it again, as Airflow does after a clear."""
         self._max_tries = self._tries + self._retries
-        return self.run()
+        return self.run(killer)
 
     def _run(self, context: Any, killer: Any) -> None:
         task = self._make()
@@ -127,6 +130,8 @@ class Life:
             task = self._make()
             with killer:
                 self.result = task.resume_execution(deferred.method_name, {"event": event}, context)
+        if self.refuses:
+            raise ValueError("XCom takes no such value")
         self.state = "success"
         with killer:
             for callback in task.on_success_callback:
