@@ -25,7 +25,8 @@ from tests.operators.test_image_to_video import wait_in_triggerer
 from tests.scenes.killing import Killed, Killer, Life, Point
 
 OPERATOR = ("operators.image_to_video", "tasks")
-SUBMISSION = ("submission.submit", "submission.record", "submission.uploads")
+RECORDED = ("submission.submit", "submission.record")
+SUBMISSION = (*RECORDED, "submission.uploads")
 CLIENT = ("hooks", "api.client", "api.repeats")
 ALL = (*OPERATOR, *SUBMISSION, "submission.decision", "submission.fingerprint", *CLIENT)
 BETWEEN_INTENT_AND_ID = {
@@ -260,7 +261,7 @@ def test_one_clip_is_paid_once_wherever_the_worker_is_killed(
 def test_a_cleared_success_pays_for_one_more_wherever_the_worker_is_killed(
     sandbox: Any, clock: Any, warnings: list[str]
 ) -> None:
-    stage = ClearedStage(sandbox, clock, (*SUBMISSION, "submission.decision"))
+    stage = ClearedStage(sandbox, clock, RECORDED)
     outcomes = at_each_point(stage, lambda point, life: check_outcome(stage, warnings, point, life))
     assert set(outcomes) == {"nothing", "unsure", "paid", "taken by Airflow", "taken and noted"}
 
@@ -268,13 +269,13 @@ def test_a_cleared_success_pays_for_one_more_wherever_the_worker_is_killed(
 def test_another_project_is_paid_once_for_one_that_failed_wherever_the_worker_is_killed(
     sandbox: Any, clock: Any, warnings: list[str]
 ) -> None:
-    stage = FailedStage(sandbox, clock, (*SUBMISSION, "submission.decision"), **WAITS)
+    stage = FailedStage(sandbox, clock, RECORDED, **WAITS)
     outcomes = at_each_point(stage, lambda point, life: check_outcome(stage, warnings, point, life))
     assert set(outcomes) == {"nothing", "unsure", "paid", "taken by Airflow", "taken and noted"}
 
 
 def test_going_back_to_what_was_paid_for_pays_nothing_wherever_the_worker_is_killed(sandbox: Any, clock: Any) -> None:
-    stage = ChangedStage(sandbox, clock, (*SUBMISSION, "submission.decision"))
+    stage = ChangedStage(sandbox, clock, RECORDED)
 
     def check(point: Point, life: Life) -> str:
         outcome, posts = left_behind(stage, life), stage.posts
