@@ -106,6 +106,9 @@ def test_four_submissions_killed_while_they_back_off_in_a_storm(scene: Scene) ->
     ids = {scene.airflow.rest.xcom(scene.name, scene.run_id, TASK, map_index=ti.map_index) for ti in found}
     assert ids == set(scene.jobs)
     assert (len(scene.jobs), scene.posts) == (4, 12)
+    scene.wait_for(
+        lambda: all("returned" in submission_record(scene, ti) for ti in found), "it is noted that all have returned"
+    )
 
 
 def all_back_off(scene: Scene, tries: int) -> bool:
