@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from airflow_provider_magichour.api.client import AsyncMagicHourClient, MagicHourClient
     from airflow_provider_magichour.api.endpoints import Call
     from airflow_provider_magichour.api.repeats import Attempts
-    from airflow_provider_magichour.api.schemas import Account, CreatedProject, Project, UploadUrl
+    from airflow_provider_magichour.api.schemas import (
+        Account,
+        CreatedProject,
+        FaceDetection,
+        Project,
+        SavedItems,
+        UploadUrl,
+    )
     from airflow_provider_magichour.api.tools import Kind, Request
 
 log = logging.getLogger(__name__)
@@ -151,6 +158,44 @@ class MagicHourHook(BaseHook):
         from airflow_provider_magichour.api import endpoints
 
         self._send(endpoints.delete_project(project_id, kind), patience=READ_PATIENCE)
+
+    def create_face_detection(self, target: str, *, confidence_score: float | None = None) -> CreatedProject:
+        """Have the faces in an image or a video detected; free for now, and repeated like a read.
+
+        :param target: path or URL of the image or video, as the API takes it; a local file is for :meth:`upload` first.
+        :param confidence_score: from 0 to 1: how sure it must be that something is a face; the API's default is 0.5.
+        :return: its ``id`` is for :meth:`get_face_detection`.
+        :raises MagicHourApiError: when the API, or the way to it, failed for a minute.
+        """
+        from airflow_provider_magichour.api import endpoints
+
+        return self._send(endpoints.create_face_detection(target, confidence_score), patience=READ_PATIENCE)
+
+    def get_face_detection(self, detection_id: str, *, patience: float = READ_PATIENCE) -> FaceDetection:
+        """Return a face detection as the API shows it now: ``is_finished``, ``is_complete`` and the ``faces`` so far.
+
+        :param detection_id: id that :meth:`create_face_detection` returned.
+        :param patience: seconds in which the read may be repeated; 0 for one attempt.
+        :raises MagicHourApiError: when the API, or the way to it, failed for that long.
+        """
+        from airflow_provider_magichour.api import endpoints
+
+        return self._send(endpoints.get_face_detection(detection_id), patience=patience)
+
+    def get_saved_items(
+        self, type: str | None = None, *, limit: int | None = None, cursor: str | None = None
+    ) -> SavedItems:
+        """Return a page of what was saved in Magic Hour's web app, the newest first; costs nothing.
+
+        :param type: such as ``character``, ``reference`` or ``voice``; all by default.
+        :param limit: how many, from 1 to 100; the API's default is 20.
+        :param cursor: ``next_cursor`` of the page before.
+        :return: the ``file_path`` of an item's asset goes into a request as it is, and does not expire.
+        :raises MagicHourApiError: when the API, or the way to it, failed for a minute.
+        """
+        from airflow_provider_magichour.api import endpoints
+
+        return self._send(endpoints.get_saved_items(type, limit, cursor), patience=READ_PATIENCE)
 
     def get_account(self, *, patience: float = 0.0) -> Account:
         """Return tier and credits of the key's account; costs nothing.

@@ -147,7 +147,7 @@ def _advice(call: Call[Any], failure: Failure, source: str) -> str:
         return f" Buy credits or change the plan of the account of {source} at https://magichour.ai/pricing"
     if failure.status == 403:
         return f" The key of {source} is valid, but its plan or permissions do not cover this"
-    if failure.status == 404 and failure.from_api and "-projects/" in call.target:
+    if failure.status == 404 and failure.from_api and ("-projects/" in call.target or "-detection/" in call.target):
         return f" Is it a project of another kind, or of another account than that of {source}, or was it deleted?"
     if failure.status == 404 or (failure.status is not None and failure.status < 300):
         return f" This is not the API's answer: check the base URL (host) of {source}"

@@ -76,7 +76,7 @@ class _BaseClient:
         if call.is_to_api:
             url = self.settings.base_url.rstrip("/") + call.target
             headers["Authorization"] = f"Bearer {self.settings.api_key}"
-        if call.creates:
+        if call.json:
             refuse_key(call.json, self.settings.api_key)
         if call.content:
             # Signed stores refuse chunked bodies; whether Magic Hour's takes them is not documented.

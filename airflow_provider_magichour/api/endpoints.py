@@ -10,10 +10,13 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
+from airflow_provider_magichour.api.faces import detection_body, saved_items_query
 from airflow_provider_magichour.api.schemas import (
     Account,
     CreatedProject,
+    FaceDetection,
     Project,
+    SavedItems,
     UploadUrls,
 )
 from airflow_provider_magichour.api.signatures import discreet, shown
@@ -69,9 +72,12 @@ def _reads(schema: type[M]) -> Callable[[bytes], M]:
     return lambda body: schema.model_validate(loads(body))
 
 
-def _reads_project(project_id: str) -> Callable[[bytes], Project]:
-    def read(body: bytes) -> Project:
-        project = Project.model_validate(loads(body))
+P = TypeVar("P", bound=Project)
+
+
+def _reads_project(project_id: str, schema: type[P]) -> Callable[[bytes], P]:
+    def read(body: bytes) -> P:
+        project = schema.model_validate(loads(body))
         if project.id != project_id:
             raise ValueError(f"an answer about another project, {shown(project.id)}")
         return project
@@ -101,7 +107,7 @@ def get_project(project_id: str, kind: Kind = "video") -> Call[Project]:
     :raises MagicHourInvalidRequestError: for an id or a kind that is none.
     """
     path = _project_path(project_id, kind)
-    return Call("GET", f"look at project {project_id}", path, _reads_project(project_id))
+    return Call("GET", f"look at project {project_id}", path, _reads_project(project_id, Project))
 
 
 def delete_project(project_id: str, kind: Kind = "video") -> Call[None]:
@@ -115,6 +121,33 @@ def delete_project(project_id: str, kind: Kind = "video") -> Call[None]:
 def get_account() -> Call[Account]:
     """Ask for plan and credits; costs nothing."""
     return Call("GET", "look at the account", "/v1/account", _reads(Account))
+
+
+def create_face_detection(target: Any, confidence_score: Any = None) -> Call[CreatedProject]:
+    """Have the faces in an image or a video detected: free "for the near future" (SDK 0.90.0), so it may be repeated.
+
+    :raises MagicHourInvalidRequestError: for an argument that cannot be sent; see :func:`detection_body`.
+    """
+    body = detection_body(target, confidence_score)
+    return Call("POST", "start a face detection", "/v1/face-detection", _reads(CreatedProject), json=body)
+
+
+def get_face_detection(detection_id: str) -> Call[FaceDetection]:
+    """Look at a face detection; costs nothing. An answer about another one is as good as none.
+
+    :raises MagicHourInvalidRequestError: for an id that is none.
+    """
+    path = f"/v1/face-detection/{escaped_id(checked_project_id(detection_id))}"
+    return Call("GET", f"look at face detection {detection_id}", path, _reads_project(detection_id, FaceDetection))
+
+
+def get_saved_items(type: Any = None, limit: Any = None, cursor: Any = None) -> Call[SavedItems]:
+    """Ask for a page of what was saved in the web app; costs nothing.
+
+    :raises MagicHourInvalidRequestError: for an argument that cannot be sent.
+    """
+    target = f"/v1/saved-items{saved_items_query(type, limit, cursor)}"
+    return Call("GET", "look at the saved items", target, _reads(SavedItems))
 
 
 def upload_urls(extension: str, type: Kind = "image") -> Call[UploadUrls]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WrapValidator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WrapValidator, model_validator
 from pydantic_core import PydanticCustomError
 
 from airflow_provider_magichour.api import signatures
@@ -202,6 +202,75 @@ class Project(_Read):
             "fps": self.fps,
             "created_at": self.created_at,
         }
+
+
+def _unsigned(path: str) -> str:
+    if signatures.without_signatures(path) != path:
+        raise PydanticCustomError("path", "a path without a signature is needed")
+    return path
+
+
+class Face(_Read):
+    """A face that was detected.
+
+    :param path: for ``original_face`` in ``face_mappings``.
+    :param url: of its picture, which is signed: a credential.
+    """
+
+    path: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_unsigned)]
+    url: Lenient[str] = None
+
+
+class FaceDetection(Project):
+    """A face detection: it has faces in place of downloads, no name and no type, and cannot be deleted.
+
+    :param faces: what was found so far, from left to right in each frame; all of them once it is complete.
+    """
+
+    faces: Annotated[tuple[Face, ...], WrapValidator(lenient_list)] = ()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all faces are there. They come in while it runs, and there may be none."""
+        return self.error is None and self._word in COMPLETE_WORDS
+
+
+class SavedAsset(_Read):
+    """A file of a saved item.
+
+    :param file_path: for a request, without an upload; it does not expire.
+    :param media_kind: ``IMAGE``, ``VIDEO`` or ``AUDIO``.
+    :param is_primary: whether it stands for the item.
+    :param url: to look at it, signed, for 24 hours: a credential.
+    """
+
+    file_path: str = Field(min_length=1)
+    media_kind: Lenient[Said] = None
+    is_primary: Lenient[bool] = None
+    url: Lenient[str] = None
+    url_expires_at: Lenient[Said] = None
+
+
+class SavedItem(_Read):
+    """What a person has saved in the web app.
+
+    :param type: ``character``, ``reference``, ``voice``, ``moodboard``, ``brand_kit``, or a new word.
+    """
+
+    id: Id
+    type: Lenient[Said] = None
+    name: Lenient[Said] = None
+    assets: Annotated[tuple[SavedAsset, ...], WrapValidator(lenient_list)] = ()
+
+
+class SavedItems(_Read):
+    """A page of saved items, the newest first.
+
+    :param next_cursor: of the next page; None for the last one.
+    """
+
+    items: Annotated[tuple[SavedItem, ...], WrapValidator(lenient_list)]
+    next_cursor: Lenient[str] = None
 
 
 def cost_text(credits: int | None) -> str:
