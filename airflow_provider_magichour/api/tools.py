@@ -22,6 +22,7 @@ Media = Literal["image", "video", "audio", "gif"]
 PLAIN_TYPES = frozenset("text word number positive integer count boolean object list".split())
 
 
+@discreet
 @dataclass(frozen=True)
 class Price:
     """What a tool costs.
@@ -58,6 +59,7 @@ class Need(NamedTuple):
         return cls(tuple(of.split("|")), *condition.split("=")) if condition else cls(tuple(of.split("|")))
 
 
+@discreet
 @dataclass(frozen=True)
 class Tool:
     """One of the API's generation endpoints.
