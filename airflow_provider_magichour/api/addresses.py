@@ -38,7 +38,11 @@ def refusal(
     if url.scheme == "http" and before.scheme == "https":
         return f"http://{url.host} is not encrypted, and what names it ({before.host}) was"
     if any(map(is_private, addresses(url.host))) and not any(map(is_private, addresses(base.host))):
-        return f"{url.host} is in a private network, and the API ({base.host}) is not"
+        return (
+            f"{url.host} is in a private network, and the API ({base.host}) is not. Where your own DNS says so of a "
+            "public host, let it give the workers the public address, or name a proxy in HTTPS_PROXY, which looks up "
+            "the host itself"
+        )
     return None
 
 

@@ -17,6 +17,7 @@ from airflow_provider_magichour.api.signatures import discreet, shown
 from airflow_provider_magichour.api.tools import Kind
 from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourInvalidRequestError, MagicHourStorageError
 from airflow_provider_magichour.hooks import MagicHourHook
+from airflow_provider_magichour.media.notes import note, vouches
 from airflow_provider_magichour.media.stores import AnyPath, is_folder, path_of, sha256_of, size_of
 from airflow_provider_magichour.media.transfer import SpoiltResultError, Transfer
 from airflow_provider_magichour.media.writing import NameTakenError, holds, write_atomically
@@ -148,6 +149,7 @@ class Download:
         except NameTakenError:
             self._settle(transfer, path, is_ours)
             return
+        note(path, transfer.etag, transfer.sha256)
         log.info("Downloaded %s: %d bytes in %.1f s", path, written, time.monotonic() - began)
 
     def _settle(self, transfer: Transfer, path: AnyPath, is_ours: bool) -> None:
@@ -179,11 +181,13 @@ def _not_ours(path: AnyPath) -> str:
 
 
 def is_there(path: AnyPath, size: int, transfer: Transfer) -> bool:
-    """Return whether a file holds the result's very bytes; a store whose file has another size sends one byte.
+    """Return whether a file holds the result's very bytes; for what we noted of it the store sends one byte.
 
     :param path: of the file.
     :param size: of the file.
     :param transfer: way of the result.
     """
-    told, _ = transfer.seen_at_the_store()
+    told, etag = transfer.seen_at_the_store()
+    if told == size and vouches(path, etag):
+        return True
     return told in (None, size) and holds(path, transfer.copy_to)

@@ -17,7 +17,8 @@ class MagicHourDownloadOperator(BaseOperator):
     """Fetch the results of a finished project into the user's own storage; costs nothing.
 
     Streamed; nothing partial is ever visible under a final name. In a folder a result is named after the project id.
-    A file that holds the result's bytes is left as it is (the result is fetched to compare); one that is named after
+    A file that holds the result's bytes is left as it is (where no note vouches for it, the result is fetched to
+    compare); one that is named after
     the project and holds others is written anew, and anything else under that name is an error. Download URLs are asked
     for anew, so a task that runs a day after the wait works too. Returns where they are, in the API's order: absolute
     paths or URIs. The task's lineage leads from the project to those; an ``AssetAlias`` among its ``outlets`` gets an

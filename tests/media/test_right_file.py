@@ -248,6 +248,76 @@ def test_look_at_the_store_asks_for_one_byte(
     assert [request.headers.get("range") for request in sandbox.requests.to("download")] == ["bytes=0-0"]
 
 
+def keeps_notes(folder: Path) -> bool:
+    try:
+        os.setxattr(folder, "user.magichour_test", b"1")
+    except (AttributeError, OSError):
+        return False
+    return True
+
+
+def asked_again(sandbox: Any, download: Any, project: str, folder: Path) -> list[str | None]:
+    """Download once more and return the ranges that the store is asked for."""
+    sandbox.requests.clear()
+    download(project, f"{folder}/")
+    return [request.headers.get("range") for request in sandbox.requests.to("download")]
+
+
+def test_what_we_wrote_and_nobody_changed_is_not_fetched_again(
+    download: Any, sandbox: Any, project: str, clip: bytes, tmp_path: Path
+) -> None:
+    if not keeps_notes(tmp_path):
+        pytest.skip("this file system has no extended attributes")
+    (path,) = download(project, f"{tmp_path}/")
+    assert asked_again(sandbox, download, project, tmp_path) == ["bytes=0-0"]
+    assert [each.name for each in tmp_path.iterdir()] == [Path(path).name]
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        None,
+        b"",
+        b"\xff{",
+        b"[" * 3000,
+        b"[]",
+        b'{"etag": null, "sha256": null}',
+        b'{"etag": "\\"other\\"", "sha256": "0"}',
+    ],
+)
+def test_a_note_that_says_nothing_of_use_spares_no_look(
+    download: Any, sandbox: Any, project: str, clip: bytes, tmp_path: Path, note: bytes | None
+) -> None:
+    (path,) = download(project, f"{tmp_path}/")
+    if note is not None and keeps_notes(tmp_path):
+        os.setxattr(path, "user.magichour", note)
+    Path(path).write_bytes(clip[:-1] + b"X")
+    asked_again(sandbox, download, project, tmp_path)
+    assert Path(path).read_bytes() == clip
+
+
+def test_bytes_changed_behind_a_note_are_seen_though_size_and_time_are_the_same(
+    download: Any, sandbox: Any, project: str, clip: bytes, tmp_path: Path
+) -> None:
+    (path,) = download(project, f"{tmp_path}/")
+    written = os.stat(path)
+    with Path(path).open("r+b") as file:
+        file.seek(1000)
+        file.write(bytes(1000))
+    os.utime(path, ns=(written.st_atime_ns, written.st_mtime_ns))
+    asked_again(sandbox, download, project, tmp_path)
+    assert Path(path).read_bytes() == clip
+
+
+def test_another_result_of_the_same_size_is_fetched_though_the_note_fits_the_file(
+    download: Any, sandbox: Any, project: str, clip: bytes, tmp_path: Path
+) -> None:
+    (path,) = download(project, f"{tmp_path / 'clips'}/")
+    other = give_result(sandbox, project, tmp_path / "result" / "other.mp4", len(clip))
+    assert asked_again(sandbox, download, project, tmp_path / "clips")[0] == "bytes=0-0"
+    assert Path(path).read_bytes() == other
+
+
 def test_long_names_and_names_of_many_bytes_are_written(
     download: Any, project: str, clip: bytes, tmp_path: Path
 ) -> None:
