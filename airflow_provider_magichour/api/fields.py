@@ -65,8 +65,8 @@ class Reading:
         self.body: dict[str, Any] = self._object(body, "", "")
         """The body with each known field as its row says."""
         if not self.problems:
-            self.problems += [f"{self._name(path)} is missing" for path in self._missing()]
-            self.problems += self._unmet()
+            self.problems += [f"{self._name(path)} is missing" for path in self.missing()]
+            self.problems += self.unmet()
 
     def _name(self, where: str) -> str:
         return self._names.get(where, where)
@@ -107,7 +107,8 @@ class Reading:
     def _refuse(self, where: str, value: Any, needed: str) -> None:
         self.problems.append(f"{self._name(where)}={shown(value)}: {needed}")
 
-    def _missing(self) -> Iterator[str]:
+    def missing(self) -> Iterator[str]:
+        """Yield where a field lacks that must be there."""
         for path in self._tool.required:
             parent, _, name = path.rpartition(".")
             if not path.count("[]"):
@@ -118,7 +119,8 @@ class Reading:
                 if not isinstance(item, Mapping) or item.get(name) is None:
                     yield f"{where}.{name}"
 
-    def _unmet(self) -> Iterator[str]:
+    def unmet(self) -> Iterator[str]:
+        """Yield each condition between fields that does not hold, in words."""
         for need in self._tool.needs:
             if need.where and value_at(self.body, need.where) != need.value:
                 continue

@@ -17,7 +17,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from airflow_provider_magichour.api.tools import KINDS, Kind
+from airflow_provider_magichour.api import tool_rows
+from airflow_provider_magichour.api.tools import KINDS, Kind, Tool
 from airflow_provider_magichour.sandbox import answers, control
 from airflow_provider_magichour.sandbox.answers import Refused, StoreRefused
 from airflow_provider_magichour.sandbox.exchange import Gate
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from airflow_provider_magichour.sandbox.stage import Stage
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+FRAME_COSTS = {"video": "estimated_frame_cost", "image": "frame_cost"}
+"""By kind, what the answer to a create calls the price as well: deprecated, and demanded by the vendor's SDK."""
 ACCOUNT_ID = "csandboxaccount0000000000"
 SUBSCRIPTION = {
     "name": "Pro",
@@ -58,9 +61,10 @@ def _api_routes(stage: Stage) -> list[BaseRoute]:
     api = Api(stage)
     routes: list[BaseRoute] = [
         Route("/v1/files/upload-urls", api.upload_urls, methods=["POST"], name="upload-urls"),
-        Route("/v1/image-to-video", api.create, methods=["POST"], name="create"),
         Route("/v1/account", api.account, methods=["GET"], name="account"),
     ]
+    for tool in tool_rows.TOOLS.values():
+        routes.append(Route(tool.path, api.create(tool), methods=["POST"], name="create"))
     for kind in KINDS:
         path = f"/v1/{kind}-projects/{{id}}"
         routes.append(Route(path, api.project(kind), methods=["GET"], name="get"))
@@ -93,13 +97,20 @@ class Api:
             items.append({"upload_url": url, "expires_at": timestamp(expires), "file_path": path})
         return JSONResponse({"items": items})
 
-    async def create(self, request: Request) -> Response:
-        """Make and charge a job."""
-        self._authorize(request)
-        order = read_order(await _json_object(request))
-        job = self._opened(request, order)
-        request.scope["record"].job = job.id
-        return JSONResponse({"id": job.id, "credits_charged": job.price, "estimated_frame_cost": job.price})
+    def create(self, tool: Tool) -> Endpoint:
+        """Return the endpoint that makes and charges a job of this tool."""
+
+        async def make(request: Request) -> Response:
+            self._authorize(request)
+            order = read_order(tool, await _json_object(request))
+            job = self._opened(request, order)
+            request.scope["record"].job = job.id
+            answer = {"id": job.id, "credits_charged": job.price}
+            if tool.kind in FRAME_COSTS:
+                answer[FRAME_COSTS[tool.kind]] = job.price
+            return JSONResponse(answer)
+
+        return make
 
     async def account(self, request: Request) -> Response:
         """Show the account; the e-mail address is nobody's."""
@@ -148,27 +159,31 @@ class Api:
     def _opened(self, request: Request, order: Order) -> Job:
         settings = self._stage.settings
         script = request.scope["fault"].job
-        default_name = f"Image To Video - {datetime.now(UTC):%Y-%m-%d %H:%M}"
+        default_name = f"{order.tool.title.replace('-', ' ')} - {datetime.now(UTC):%Y-%m-%d %H:%M}"
         job = Job(
-            name=order.name if order.name is not None else default_name,
+            name=order.request.name if order.request.name is not None else default_name,
             price=order.credits,
+            kind=order.tool.kind,
+            type=order.tool.type,
+            outputs=order.outputs,
             render_seconds=settings.render_seconds,
-            end_seconds=order.seconds,
+            start_seconds=order.start,
+            end_seconds=order.start + order.seconds,
             **({"script": script} if script else {}),
         )
         self._stage.jobs.open(job)
         if job.script.outcome == "complete":
             studio = self._stage.studio
-            self._stage.jobs.render(job, studio.film(order) if settings.render else studio.sample("video"))
+            self._stage.jobs.render(job, studio.make(order) if settings.render else studio.sample(job.kind))
         return job
 
     def _downloads(self, request: Request, job: Job) -> list[dict[str, str]]:
-        if not job.is_downloadable or job.result is None:
+        if not job.is_downloadable or not job.results:
             return []
         expires = time.time() + self._stage.settings.download_lifetime
         downloads = []
         for number in range(job.outputs):
-            path = f"downloads/{job.id}/{number}/{job.result.name}"
+            path = f"downloads/{job.id}/{number}/{job.output(number).name}"
             url = f"{request.base_url}{path}?{self._stage.signer.query('GET', f'/{path}', expires)}"
             downloads.append({"url": url, "expires_at": timestamp(expires)})
         return downloads
@@ -201,9 +216,10 @@ class Store:
         late = missing if status == 404 else StoreRefused(status, "AccessDenied", "Request has expired")
         self._check(request, "GET", late)
         job = self._stage.jobs[request.path_params["id"]]
-        if not job.enabled or job.result is None:
+        if not job.enabled or not job.results:
             raise missing
-        return FileResponse(job.result.file, media_type=job.result.media_type)
+        output = job.output(request.path_params["number"])
+        return FileResponse(output.file, media_type=output.media_type)
 
     def _check(self, request: Request, method: str, expired: StoreRefused) -> None:
         if "authorization" in request.headers:

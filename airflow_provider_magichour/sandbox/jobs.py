@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from airflow_provider_magichour.api.signatures import discreet
 from airflow_provider_magichour.api.tools import Kind
@@ -19,9 +20,9 @@ from airflow_provider_magichour.sandbox.answers import Refused
 from airflow_provider_magichour.sandbox.faults import JobScript
 from airflow_provider_magichour.sandbox.orders import FPS
 from airflow_provider_magichour.sandbox.settings import Settings
-from airflow_provider_magichour.sandbox.studio import Output
+from airflow_provider_magichour.sandbox.studio import Output, Outputs
 
-TYPES = {"video": "IMAGE_TO_VIDEO", "image": "AI_IMAGE", "audio": "VOICE_GENERATOR"}
+TYPES = {"video": "IMAGE_TO_VIDEO", "image": "AI_IMAGE", "audio": "VOICE_GENERATOR", "faces": ""}
 QUEUED_SHARE = 0.2
 ID_LETTERS = string.ascii_lowercase + string.digits
 
@@ -33,27 +34,37 @@ class Job:
 
     :param price: what was charged at create, in credits; :attr:`credits_charged` is what it costs now.
     :param render_seconds: seconds from create to the outcome, unless the script says otherwise.
-    :param end_seconds: length of the clip in seconds.
-    :param outputs: how many downloads it has; they show the same.
-    :param result: the rendered file, once it is there.
+    :param kind: the API's, or ``faces`` for a detection, which is no project.
+    :param type: the API's word for what made it; empty for the usual one of its kind.
+    :param start_seconds: where in the files sent it begins.
+    :param end_seconds: where it ends; without a start, the length of the clip.
+    :param outputs: how many downloads it has.
+    :param results: the rendered files, once they are there; fewer than outputs are shown in turn.
     :param failure: why there will be none.
     :param rendered: when either came, on the monotonic clock.
     """
 
     name: str
     price: int
-    kind: Kind = "video"
+    kind: Kind | Literal["faces"] = "video"
     script: JobScript = field(default_factory=JobScript)
     render_seconds: float = 0.0
+    type: str = ""
+    start_seconds: float = 0.0
     end_seconds: float = 0.0
     outputs: int = 1
     enabled: bool = True
     id: str = field(default_factory=lambda: new_id())
     created: float = field(default_factory=time.time)
     started: float = field(default_factory=time.monotonic)
-    result: Output | None = None
+    results: Outputs = ()
     failure: BaseException | None = None
     rendered: float = 0.0
+
+    @property
+    def result(self) -> Output | None:
+        """The first of the rendered files, once it is there."""
+        return self.results[0] if self.results else None
 
     @property
     def status(self) -> str:
@@ -103,14 +114,18 @@ class Job:
     def _until_outcome(self) -> float:
         return self.render_seconds if self.script.render_seconds is None else self.script.render_seconds
 
-    def finish(self, done: Future[Output]) -> None:
+    def output(self, number: int) -> Output:
+        """Return the file of one of its downloads."""
+        return self.results[number % len(self.results)]
+
+    def finish(self, done: Future[Outputs]) -> None:
         """Take over what rendering has come to."""
         if done.cancelled():
             return
         self.rendered = time.monotonic()
         self.failure = done.exception()
         if self.failure is None:
-            self.result = done.result()
+            self.results = done.result()
 
     def body(self, downloads: list[dict[str, str]], *, deprecated: bool) -> dict[str, Any]:
         """Return what GET says.
@@ -122,7 +137,7 @@ class Job:
             "id": self.id,
             "name": self.name,
             "status": self.status,
-            "type": TYPES[self.kind],
+            "type": self.type or TYPES[self.kind],
             "created_at": timestamp(self.created),
             "enabled": self.enabled,
             "credits_charged": self.credits_charged,
@@ -143,7 +158,7 @@ class Job:
         return {
             "width": self.result.width if self.result else -1,
             "height": self.result.height if self.result else -1,
-            "start_seconds": 0,
+            "start_seconds": self.start_seconds,
             "end_seconds": self.end_seconds,
             "fps": FPS,
         }
@@ -184,10 +199,10 @@ class Jobs:
             if job.script.outcome in ("error", "canceled"):
                 self._watch(job)
 
-    def render(self, job: Job, output: Future[Output]) -> None:
-        """Let a job wait for this file; when there will be none, the job fails and is paid back."""
+    def render(self, job: Job, output: Future[Outputs]) -> None:
+        """Let a job wait for these files; when there will be none, the job fails and is paid back."""
 
-        def finished(done: Future[Output]) -> None:
+        def finished(done: Future[Outputs]) -> None:
             job.finish(done)
             if job.failure is not None:
                 self._watch(job)
@@ -216,6 +231,11 @@ class Jobs:
         if job is None or job.kind != kind:
             raise Refused(404)
         return job
+
+    def result_of(self, job_id: str) -> Path | None:
+        """Return a job's first result, None where there is none."""
+        job = self._jobs.get(job_id)
+        return job.result.file if job is not None and job.enabled and job.result is not None else None
 
     def _watch(self, job: Job) -> None:
         with self._lock:

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
-import math
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_magichour.api import capabilities
+from airflow_provider_magichour.api import capabilities, prices
 from airflow_provider_magichour.api.signatures import discreet
+from airflow_provider_magichour.api.tools import Media, Request, Tool, value_at, values_at
 from airflow_provider_magichour.sandbox.answers import Refused
+from airflow_provider_magichour.sandbox.judging import judged
 
 FPS = 24
-SHORT_SIDES = {"360p": 360, "480p": 480, "720p": 720, "1080p": 1080, "4k": 2160}
+SHORT_SIDES = {"360p": 360, "480p": 480, "720p": 720, "1080p": 1080, "2k": 1440, "4k": 2160}
 DEFAULT_RESOLUTION = "720p"
 DEFAULT_MODEL = "default"
+UNPRICED_CREDITS = 50
 UNPRICED_CREDITS_PER_SECOND = 48
+LONGEST = 3600
+"""Seconds: the API says nothing of a longest result, and none may be longer here."""
+LARGEST = 4096
+"""Pixels of a side: the longest edge that the API's words for resolutions name (SDK 0.90.0, image generator)."""
+MOST_OUTPUTS = 16
+"""The most images that the API makes of one request (SDK 0.90.0, image generator)."""
+SPOKEN_A_SECOND = 15
+"""Characters: what a voice reads."""
+LEAST_SECONDS = 1.0
+MOVING = ("gif", "mp4", "webm")
+STILL = ("png", "webp")
 EXTENSIONS: Mapping[str, frozenset[str]] = {
-    "video": capabilities.VIDEO_EXTENSIONS,
+    # The API has a table for GIFs, and no type for them: what it calls them is not known.
+    "video": capabilities.VIDEO_EXTENSIONS | {"gif", "webp"},
     "audio": capabilities.AUDIO_EXTENSIONS,
     "image": capabilities.IMAGE_EXTENSIONS,
 }
@@ -27,7 +42,7 @@ EXTENSION_PATTERN = re.compile(r"[a-z0-9]+")
 
 @discreet
 class UnreadablePictureError(ValueError):
-    """A file that is no picture."""
+    """A file that is not what its field takes."""
 
 
 @discreet
@@ -35,45 +50,110 @@ class UnreadablePictureError(ValueError):
 class Order:
     """An accepted create request.
 
-    :param name: label, or None for the API's own.
-    :param image: ``image_file_path`` as sent.
-    :param end_image: ``end_image_file_path`` as sent, or None.
-    :param seconds: length in seconds.
-    :param resolution: such as ``720p``, defaults resolved.
-    :param audio: whether the clip has sound.
+    :param request: what is asked of the tool.
+    :param seconds: length of the result in seconds; of a picture, where it moves.
+    :param resolution: such as ``720p``, defaults resolved; empty where the request has none.
+    :param audio: whether a clip has sound.
     :param credits: its price.
     """
 
-    name: str | None
-    image: str
-    end_image: str | None
+    request: Request
     seconds: float
     resolution: str
     audio: bool
     credits: int
 
+    @property
+    def tool(self) -> Tool:
+        return self.request.tool
 
-def read_order(body: Mapping[str, Any]) -> Order:
-    """Judge the body of ``POST /v1/image-to-video``.
+    @property
+    def start(self) -> float:
+        """Where in the files sent it begins, in seconds."""
+        return float(self.request.body.get("start_seconds", 0))
+
+    @property
+    def outputs(self) -> int:
+        """How many results it has."""
+        return int(self.request.body.get(self.tool.outputs, 1)) if self.tool.outputs else 1
+
+    @property
+    def format(self) -> str:
+        """What a picture is written as."""
+        usual = MOVING[0] if "output_format" in self.tool.fields else STILL[0]
+        return str(self.request.body.get("output_format", usual))
+
+    @property
+    def files(self) -> list[tuple[str, tuple[Media, ...]]]:
+        """The files sent, and what each may be: those that must be there first."""
+        paths = sorted(self.tool.files.items(), key=lambda each: each[0] not in self.tool.required)
+        return [(value, media) for path, media in paths for _, value in values_at(self.request.body, path)]
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Width and height in pixels, where the request decides both."""
+        if "width" not in self.tool.fields or "width" in self.tool.deprecated:
+            return None
+        return self.request.body["width"], self.request.body["height"]
+
+    @property
+    def seed(self) -> str:
+        """What was asked, whatever it is called: the same seed is drawn and sung alike."""
+        return json.dumps({**self.request.body, "name": self.tool.name}, sort_keys=True)
+
+
+def read_order(tool: Tool, body: Mapping[str, Any]) -> Order:
+    """Judge the body of a create request.
 
     :raises Refused: 400 naming the field, or 422 saying what is impossible.
     """
-    assets = _field(body, "assets", dict, required=True)
-    style = _field(body, "style", dict) or {}
-    _field(style, "prompt", str, at="style.")
-    for name in ("height", "width"):
-        if body.get(name) is not None:
-            _field(body, name, int)
-    order = Order(
-        name=_field(body, "name", str),
-        image=_filled(assets, "image_file_path", required=True),
-        end_image=_filled(assets, "end_image_file_path") or None,
-        seconds=_seconds(body),
-        resolution=_resolution(body, style),
-        audio=bool(_field(body, "audio", bool)),
-        credits=0,
-    )
-    return _priced(order, _field(body, "model", str) or DEFAULT_MODEL, _field(body, "audio", bool))
+    request = judged(tool, body)
+    seconds = _seconds(request)
+    _refuse_too_large(request)
+    if tool.has_models:
+        return _modelled(request, seconds)
+    order = Order(request, seconds, request.body.get("resolution", ""), _has_sound(request), 0)
+    if order.format not in MOVING + STILL:
+        raise Refused(422, f"output_format: '{order.format}' is not one of {', '.join(MOVING + STILL)}")
+    cost = prices.estimate(tool.price, request.body) if tool.price else None
+    return Order(request, seconds, order.resolution, order.audio, cost.credits if cost else _unpriced(order))
+
+
+def _has_sound(request: Request) -> bool:
+    audible = (path for path, media in request.tool.files.items() if "audio" in media)
+    return any(values_at(request.body, path) for path in audible)
+
+
+def _unpriced(order: Order) -> int:
+    many = order.seconds * UNPRICED_CREDITS_PER_SECOND
+    return round(many) if order.tool.kind == "video" else UNPRICED_CREDITS * order.outputs
+
+
+def _seconds(request: Request) -> float:
+    """Return how long a result is: what is asked for, or as long as a voice reads the prompt."""
+    body, fields = request.body, request.tool.fields
+    if "end_seconds" in fields:
+        seconds = body["end_seconds"] - body.get("start_seconds", 0)
+        if request.tool.has_models and not 1 <= seconds <= 60:
+            raise Refused(400, "end_seconds: 1 to 60 is needed")
+        if seconds <= 0:
+            raise Refused(422, "end_seconds: more than start_seconds is needed")
+    else:
+        letters = len(value_at(body, "style.prompt") or "") if request.tool.kind == "audio" else 0
+        seconds = body.get("duration", min(LONGEST, max(LEAST_SECONDS, letters / SPOKEN_A_SECOND)))
+    if seconds > LONGEST:
+        raise Refused(422, f"the sandbox makes nothing that is longer than {LONGEST} seconds")
+    return float(seconds)
+
+
+def _refuse_too_large(request: Request) -> None:
+    for name in ("width", "height"):
+        if name in request.tool.deprecated:
+            continue
+        if not 64 <= request.body.get(name, 64) <= LARGEST:
+            raise Refused(422, f"{name}: 64 to {LARGEST} is needed")
+    if request.tool.outputs and request.body.get(request.tool.outputs, 1) > MOST_OUTPUTS:
+        raise Refused(422, f"{request.tool.outputs}: at most {MOST_OUTPUTS}")
 
 
 def read_upload_items(body: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -115,65 +195,50 @@ def _field(fields: Mapping[str, Any], name: str, kind: type, *, required: bool =
     return value
 
 
-def _filled(assets: Mapping[str, Any], name: str, *, required: bool = False) -> str:
-    path = _field(assets, name, str, required=required, at="assets.")
-    if path == "":
-        raise Refused(400, f"assets.{name}: may not be empty")
-    return path or ""
+def _modelled(request: Request, seconds: float) -> Order:
+    """Return the order of a tool whose AI models are those of the table."""
+    body = request.body
+    model, audio = body.get("model", DEFAULT_MODEL), body.get("audio")
+    if model not in capabilities.CAPABILITIES and model != DEFAULT_MODEL:
+        raise Refused(422, f"model: '{model}' is not a known model")
+    order = Order(request, seconds, _resolution(body), bool(audio), 0)
+    name = _resolved(order) if model == DEFAULT_MODEL else model
+    if reason := _refusal(order, name):
+        raise Refused(422, reason)
+    has_sound = bool(audio) or capabilities.CAPABILITIES[name].audio == "always"
+    cost = capabilities.estimate(name, end_seconds=seconds, resolution=order.resolution, audio=has_sound)
+    price = cost.credits if cost else round(seconds * UNPRICED_CREDITS_PER_SECOND)
+    return Order(request, seconds, order.resolution, has_sound, price)
 
 
-def _seconds(body: Mapping[str, Any]) -> float:
-    seconds = body.get("end_seconds")
-    if "end_seconds" not in body:
-        raise Refused(400, "end_seconds: required")
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
-        raise Refused(400, "end_seconds: a number is needed")
-    if not 1 <= seconds <= 60:
-        raise Refused(400, "end_seconds: 1 to 60 is needed")
-    return float(seconds)
-
-
-def _resolution(body: Mapping[str, Any], style: Mapping[str, Any]) -> str:
+def _resolution(body: Mapping[str, Any]) -> str:
     """Return the resolution; the two deprecated quality fields count where it is not given."""
-    resolution = _field(body, "resolution", str)
+    resolution = body.get("resolution")
     if resolution is not None:
         if resolution not in SHORT_SIDES:
             raise Refused(422, f"resolution: '{resolution}' is not one of {', '.join(SHORT_SIDES)}")
         return str(resolution)
-    high = _field(style, "high_quality", bool, at="style.")
-    mode = _field(style, "quality_mode", str, at="style.")
+    mode = value_at(body, "style.quality_mode")
     if mode not in (None, "quick", "studio"):
         raise Refused(400, "style.quality_mode: quick or studio is needed")
-    return "1080p" if high or mode == "studio" else DEFAULT_RESOLUTION
+    return "1080p" if value_at(body, "style.high_quality") or mode == "studio" else DEFAULT_RESOLUTION
 
 
-def _priced(order: Order, model: str, audio: bool | None) -> Order:
-    if model not in capabilities.CAPABILITIES and model != DEFAULT_MODEL:
-        raise Refused(422, f"model: '{model}' is not a known model")
-    judged = _resolved(order, audio) if model == DEFAULT_MODEL else model
-    if reason := _refusal(order, judged, audio):
-        raise Refused(422, reason)
-    always = capabilities.CAPABILITIES[judged].audio == "always"
-    cost = capabilities.estimate(judged, end_seconds=order.seconds, resolution=order.resolution, audio=audio or always)
-    price = cost.credits if cost else round(order.seconds * UNPRICED_CREDITS_PER_SECOND)
-    return replace(order, audio=bool(audio or always), credits=price)
-
-
-def _resolved(order: Order, audio: bool | None) -> str:
+def _resolved(order: Order) -> str:
     """Return the model that ``default`` stands for: kling-3.0, else the first of the others that can do it.
 
     The documentation (after 2026-08-22) gives paid plans seedance-1.5 at 480p and an ltx model above 15 s.
     """
     candidates = ("kling-3.0", "seedance-1.5", "ltx-2.5")
-    possible = [model for model in candidates if _refusal(order, model, audio) is None]
+    possible = [model for model in candidates if _refusal(order, model) is None]
     return possible[0] if possible else "kling-3.0" if order.seconds <= 15 else "ltx-2.5"
 
 
-def _refusal(order: Order, model: str, audio: bool | None) -> str | None:
+def _refusal(order: Order, model: str) -> str | None:
     return capabilities.refusal(
         model,
         end_seconds=order.seconds,
         resolution=order.resolution,
-        audio=audio,
-        end_image=order.end_image is not None,
+        audio=order.request.body.get("audio"),
+        end_image=value_at(order.request.body, "assets.end_image_file_path") is not None,
     )

@@ -1,32 +1,36 @@
-"""Turn a picture into a clip: a slow camera move over it, as H.264 in an MP4 that plays in a browser."""
+"""Turn pictures into a clip: a slow camera move over one, or the frames of a video, as what plays in a browser."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
+from typing import Protocol, cast
 
 import av
 import numpy as np
-from av.audio.stream import AudioStream
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from airflow_provider_magichour.api.signatures import discreet
 from airflow_provider_magichour.sandbox.orders import FPS, SHORT_SIDES, UnreadablePictureError
+from airflow_provider_magichour.sandbox.sounds import Sound, tone
 
 WIDEST = 21 / 9
+LEAST_SIDE = 64
 ZOOM = 0.25
 CROSS_FADE = 0.4
-SAMPLE_RATE = 44100
-TONE_HERTZ = 220.0
-TONE_LEVEL = 0.02
+
+CODECS = {".mp4": ("libx264", "yuv420p"), ".webm": ("libvpx", "yuv420p"), ".gif": ("gif", "rgb8")}
+PRESETS = {"libx264": {"preset": "veryfast", "crf": "23"}, "libvpx": {"deadline": "realtime", "cpu-used": "8"}}
 
 Plane = NDArray[np.uint8]
 Point = tuple[float, float]
@@ -36,16 +40,36 @@ class RenderingStopped(Exception):
     """The sandbox ends while a clip is rendered."""
 
 
+class Film(Protocol):
+    """What can be rendered."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels, both even."""
+
+    @property
+    def seconds(self) -> float:
+        """Its length in seconds."""
+
+    @property
+    def audio(self) -> bool:
+        """Whether to add a quiet tone."""
+
+    def shots(self) -> Iterator[VideoFrame]:
+        """Yield its frames, :data:`FPS` of them for each second."""
+
+
 @discreet
 @dataclass(frozen=True)
 class Clip:
-    """What to render.
+    """A camera move over a picture, slowly into it, or across to the whole end picture.
 
     :param picture: the first frame.
     :param end_picture: the last frame, or None.
     :param seconds: length in seconds.
-    :param resolution: such as ``720p``.
+    :param resolution: such as ``720p``; empty for about the picture's own.
     :param audio: whether to add a quiet tone.
+    :param exact: width and height in pixels that were asked for, or None.
     """
 
     picture: VideoFrame
@@ -53,14 +77,65 @@ class Clip:
     seconds: float
     resolution: str
     audio: bool
+    exact: tuple[int, int] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
+        if self.exact is not None:
+            return _even(self.exact[0]), _even(self.exact[1])
         return clip_size(self.picture.width, self.picture.height, self.resolution)
 
-    @property
-    def frames(self) -> int:
-        return max(1, round(self.seconds * FPS))
+    def shots(self) -> Iterator[VideoFrame]:
+        frames = frame_count(self.seconds)
+        camera = Camera(self.picture, *self.size)
+        end_camera = Camera(self.end_picture, *self.size) if self.end_picture is not None else None
+        for number in range(frames):
+            progress = number / max(1, frames - 1)
+            move = _eased(progress)
+            frame = camera.frame(1 + ZOOM * move, (0.5 + 0.25 * move, 0.5 - 0.15 * move))
+            if end_camera is not None and progress > 1 - CROSS_FADE:
+                share = _eased((progress - 1 + CROSS_FADE) / CROSS_FADE)
+                frame = _mixed(frame, end_camera.frame(1 + ZOOM * (1 - move), (0.5, 0.5)), share)
+            yield frame
+
+
+@discreet
+@dataclass(frozen=True)
+class Footage:
+    """The frames of a video that was sent; where it ends too soon, its last one stays.
+
+    :param data: of the video.
+    :param start: where in it to begin, in seconds.
+    :param seconds: length in seconds.
+    :param resolution: such as ``720p``; empty for about the video's own.
+    :param audio: whether to add a quiet tone.
+    """
+
+    data: bytes
+    start: float
+    seconds: float
+    resolution: str
+    audio: bool
+
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        first = decode(self.data)
+        return clip_size(first.width, first.height, self.resolution)
+
+    def shots(self) -> Iterator[VideoFrame]:
+        width, height = self.size
+        with opened(self.data) as container:
+            frames = container.decode(video=0)
+            shown, coming = next(frames), next(frames, None)
+            for number in range(frame_count(self.seconds)):
+                while coming is not None and (coming.time or 0) <= self.start + number / FPS:
+                    shown, coming = coming, next(frames, None)
+                yield upright(shown).reformat(width, height, "yuv420p")
+
+
+def frame_count(seconds: float) -> int:
+    """Return how many frames a clip of this length has."""
+    return max(1, round(seconds * FPS))
 
 
 def clip_size(width: int, height: int, resolution: str) -> tuple[int, int]:
@@ -70,11 +145,25 @@ def clip_size(width: int, height: int, resolution: str) -> tuple[int, int]:
 
     :param width: of the picture, in pixels.
     :param height: of the picture, in pixels.
-    :param resolution: such as ``720p``.
+    :param resolution: such as ``720p``; any other word stands for the picture's own, up to 1080p.
     """
-    short = SHORT_SIDES[resolution]
+    short = SHORT_SIDES.get(resolution) or max(LEAST_SIDE, min(1080, 2 * (min(width, height) // 2)))
     long = 2 * round(short * min(max(width, height) / min(width, height), WIDEST) / 2)
     return (long, short) if width >= height else (short, long)
+
+
+@contextmanager
+def opened(data: bytes) -> Iterator[InputContainer]:
+    """Open a file that was sent.
+
+    :raises UnreadablePictureError: when it cannot be read, then or while it is.
+    """
+    try:
+        # A playlist or a subtitle could name other files or hosts: no protocol but the buffer itself.
+        with av.open(BytesIO(data), "r", options={"protocol_whitelist": "none"}) as container:
+            yield container
+    except (av.FFmpegError, StopIteration, IndexError, ValueError) as error:
+        raise UnreadablePictureError(f"not a readable file: {error}") from error
 
 
 def decode(data: bytes) -> VideoFrame:
@@ -82,12 +171,32 @@ def decode(data: bytes) -> VideoFrame:
 
     :raises UnreadablePictureError: when there is none.
     """
-    try:
-        # A playlist or a subtitle could name other files or hosts: no protocol but the buffer itself.
-        with av.open(BytesIO(data), "r", options={"protocol_whitelist": "none"}) as container:
-            frame = next(container.decode(video=0))
-    except (av.FFmpegError, StopIteration, IndexError, ValueError) as error:
-        raise UnreadablePictureError(f"not a readable picture: {error}") from error
+    with opened(data) as container:
+        return upright(next(container.decode(video=0)))
+
+
+def moves(data: bytes) -> bool:
+    """Return whether there is more than one picture in the data.
+
+    :raises UnreadablePictureError: when there is none.
+    """
+    with opened(data) as container:
+        frames = container.decode(video=0)
+        next(frames)
+        return next(frames, None) is not None
+
+
+def check_audible(data: bytes) -> None:
+    """Look for sound in the data.
+
+    :raises UnreadablePictureError: when there is none.
+    """
+    with opened(data) as container:
+        next(container.decode(audio=0))
+
+
+def upright(frame: VideoFrame) -> VideoFrame:
+    """Return a picture as it is meant to be seen."""
     turns = round(frame.rotation / 90) % 4
     return _turned(frame, turns) if turns else frame
 
@@ -98,16 +207,16 @@ def _turned(frame: VideoFrame, turns: int) -> VideoFrame:
     return VideoFrame.from_ndarray(np.ascontiguousarray(pixels, dtype=np.uint8), format="rgb24")
 
 
-def neutral_picture(seed: str) -> VideoFrame:
-    """Draw a picture for an input that the sandbox does not fetch; the same seed gives the same picture."""
+def neutral_picture(seed: str, width: int = 1280, height: int = 720) -> VideoFrame:
+    """Draw a picture for a prompt, or an input that the sandbox does not fetch; the same seed gives the same one."""
     digest = hashlib.sha256(seed.encode("utf-8", "replace")).digest()
-    y, x = np.mgrid[0:720, 0:1280].astype(np.float32)
-    pixels = np.empty((720, 1280, 3), np.float32)
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    pixels = np.empty((height, width, 3), np.float32)
     for channel in range(3):
-        pixels[..., channel] = 40 + digest[channel] / 3 + 60 * x / 1280 + 40 * y / 720
+        pixels[..., channel] = 40 + digest[channel] / 3 + 60 * x / width + 40 * y / height
     for spot in range(6):
         a, b, c, d = digest[4 * spot + 3 : 4 * spot + 7]
-        inside = np.hypot(x - a * 5, y - b * 2.8) < 40 + c / 2
+        inside = np.hypot(x - a * width / 256, y - b * height / 257) < (40 + c / 2) * min(width, height) / 720
         pixels[inside] = pixels[inside] * 0.5 + np.array([d, 255 - c, a], np.float32) * 0.5
     return VideoFrame.from_ndarray(pixels.clip(0, 255).astype(np.uint8), format="rgb24")
 
@@ -187,77 +296,33 @@ def _eased(progress: float) -> float:
     return progress * progress * (3 - 2 * progress)
 
 
-def frames_of(clip: Clip) -> Iterator[VideoFrame]:
-    """Yield the frames: from the whole picture slowly into it, or across to the whole end picture."""
-    camera = Camera(clip.picture, *clip.size)
-    end_camera = Camera(clip.end_picture, *clip.size) if clip.end_picture is not None else None
-    for number in range(clip.frames):
-        progress = number / max(1, clip.frames - 1)
-        move = _eased(progress)
-        frame = camera.frame(1 + ZOOM * move, (0.5 + 0.25 * move, 0.5 - 0.15 * move))
-        if end_camera is not None and progress > 1 - CROSS_FADE:
-            share = _eased((progress - 1 + CROSS_FADE) / CROSS_FADE)
-            frame = _mixed(frame, end_camera.frame(1 + ZOOM * (1 - move), (0.5, 0.5)), share)
-        frame.pts = number
-        frame.time_base = Fraction(1, FPS)
-        yield frame
+def render(film: Film, target: Path, stopped: Callable[[], bool] = lambda: False) -> None:
+    """Write 24 frames a second; an MP4 as H.264 (yuv420p), index first, so that it plays while it loads.
 
-
-def render(clip: Clip, target: Path, stopped: Callable[[], bool] = lambda: False) -> None:
-    """Write the clip as H.264 (yuv420p, 24 frames a second), index first, so that it plays while it loads.
-
-    :param target: file to write.
+    :param target: file to write, with the suffix of an MP4, WebM or GIF.
     :param stopped: asked before each frame; True ends the rendering by :class:`RenderingStopped`.
     """
-    with av.open(str(target), "w", format="mp4", options={"movflags": "+faststart"}) as output:
-        video = _video_stream(output, *clip.size)
-        tone = _Tone(output, clip.seconds) if clip.audio else None
-        for frame in frames_of(clip):
+    options = {"movflags": "+faststart"} if target.suffix == ".mp4" else {}
+    with av.open(str(target), "w", format=target.suffix[1:], options=options) as output:
+        video = _video_stream(output, *film.size, *CODECS[target.suffix])
+        sound = Sound(output, film.seconds, "aac", tone) if film.audio else None
+        for number, frame in enumerate(film.shots()):
             if stopped():
                 raise RenderingStopped
+            frame.pts, frame.time_base = number, Fraction(1, FPS)
             output.mux(video.encode(frame))
-            if tone is not None and frame.time is not None:
-                tone.play_until(frame.time + 1 / FPS)
+            if sound is not None:
+                sound.play_until((number + 1) / FPS)
         output.mux(video.encode(None))
-        if tone is not None:
-            tone.end()
+        if sound is not None:
+            sound.end()
 
 
-def _video_stream(output: OutputContainer, width: int, height: int) -> VideoStream:
-    preset = "veryfast" if min(width, height) <= 1080 else "ultrafast"
-    stream: VideoStream = output.add_stream("libx264", rate=FPS, options={"preset": preset, "crf": "23"})
-    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+def _video_stream(output: OutputContainer, width: int, height: int, codec: str, pixels: str) -> VideoStream:
+    options = PRESETS.get(codec, {})
+    if codec == "libx264" and min(width, height) > 1080:
+        options = options | {"preset": "ultrafast"}
+    stream = cast(VideoStream, output.add_stream(codec, rate=FPS, options=options))
+    stream.width, stream.height, stream.pix_fmt = width, height, pixels
     stream.codec_context.thread_count = 1
     return stream
-
-
-class _Tone:
-    """A quiet tone as AAC, written piece by piece so that sound and picture lie side by side in the file."""
-
-    def __init__(self, output: OutputContainer, seconds: float) -> None:
-        self._output = output
-        self._stream: AudioStream = output.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
-        self._total = round(seconds * SAMPLE_RATE)
-        self._written = 0
-
-    def play_until(self, seconds: float) -> None:
-        end = min(self._total, round(seconds * SAMPLE_RATE))
-        if end > self._written:
-            frame = av.AudioFrame.from_ndarray(tone(self._written, end)[None, :], format="fltp", layout="mono")
-            frame.sample_rate, frame.pts, frame.time_base = (
-                SAMPLE_RATE,
-                self._written,
-                Fraction(1, SAMPLE_RATE),
-            )
-            self._output.mux(self._stream.encode(frame))
-            self._written = end
-
-    def end(self) -> None:
-        self.play_until(self._total / SAMPLE_RATE)
-        self._output.mux(self._stream.encode(None))
-
-
-def tone(start: int, end: int) -> NDArray[np.float32]:
-    """Return the samples of a quiet tone from one sample number to another."""
-    wave_form = np.sin(np.arange(start, end) * (2 * math.pi * TONE_HERTZ / SAMPLE_RATE)) * TONE_LEVEL
-    return np.asarray(wave_form, dtype=np.float32)

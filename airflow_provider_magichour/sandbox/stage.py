@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow_provider_magichour.api.tools import Kind
 from airflow_provider_magichour.sandbox.faults import Faults, JobScript
+from airflow_provider_magichour.sandbox.inputs import Inputs
 from airflow_provider_magichour.sandbox.jobs import Job, Jobs
 from airflow_provider_magichour.sandbox.recording import Requests
 from airflow_provider_magichour.sandbox.settings import Settings
@@ -29,7 +30,7 @@ class Stage:
         self.signer = Signer()
         self._folder = tempfile.TemporaryDirectory(prefix="magichour-sandbox-")
         self.uploads = Uploads(Path(self._folder.name))
-        self.studio = Studio(Path(self._folder.name), self.uploads)
+        self.studio = Studio(Path(self._folder.name), Inputs(self.uploads, self.jobs.result_of))
 
     def close(self) -> None:
         """Give up what is being rendered, and remove all files."""
@@ -48,7 +49,7 @@ class Stage:
         outputs: int = 1,
         script: JobScript | dict[str, Any] | None = None,
     ) -> Job:
-        """Make a job without a request, also of a kind that the sandbox has no create for.
+        """Make a job without a request.
 
         :param kind: ``video``, ``image`` or ``audio``.
         :param name: its name.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import ipaddress
 import secrets
 import threading
 from collections.abc import Mapping
@@ -11,23 +9,27 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
-
-import httpx
 
 from airflow_provider_magichour.api.signatures import discreet
 from airflow_provider_magichour.sandbox.extra import extra_explained
-from airflow_provider_magichour.sandbox.orders import Order, UnreadablePictureError
-from airflow_provider_magichour.sandbox.uploads import Uploads
+from airflow_provider_magichour.sandbox.inputs import Input, Inputs
+from airflow_provider_magichour.sandbox.orders import MOVING, Order
 
 # PyAV and numpy are imported to render, and for nothing else: a sandbox that does not render works without them.
 if TYPE_CHECKING:
-    from av.video.frame import VideoFrame
+    from airflow_provider_magichour.sandbox.rendering import Film
 
-    from airflow_provider_magichour.sandbox.rendering import Clip
-
-FETCH_TIMEOUT = 10.0
-MEDIA_TYPES: Mapping[str, str] = {".mp4": "video/mp4", ".png": "image/png", ".wav": "audio/wav"}
+MEDIA_TYPES: Mapping[str, str] = {
+    ".gif": "image/gif",
+    ".mp3": "audio/mpeg",
+    ".mp4": "video/mp4",
+    ".png": "image/png",
+    ".wav": "audio/wav",
+    ".webm": "video/webm",
+    ".webp": "image/webp",
+}
+FACES = 2
+"""How many faces are found, whoever is in the picture."""
 
 
 @discreet
@@ -67,34 +69,41 @@ def check_rendering() -> None:
     :raises ImportError: saying what is missing, and that not rendering does without.
     """
     with extra_explained():
-        from airflow_provider_magichour.sandbox import rendering  # noqa: F401
+        from airflow_provider_magichour.sandbox import pictures, rendering  # noqa: F401
+
+
+Outputs = tuple[Output, ...]
 
 
 class Studio:
-    """Renders in a thread of its own, one clip after the other; equal orders are rendered once.
+    """Renders in a thread of its own, one job after the other; equal orders are rendered once.
 
     :param folder: where results are written; it is the caller's to remove, after :meth:`close`.
-    :param uploads: where pictures that were uploaded are found.
+    :param inputs: finds the files that were sent.
     """
 
-    def __init__(self, folder: Path, uploads: Uploads) -> None:
+    def __init__(self, folder: Path, inputs: Inputs) -> None:
         self._folder = folder
-        self._uploads = uploads
+        self._inputs = inputs
         self._stopped = threading.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="magichour-sandbox-render")
-        self._clips: dict[tuple[object, ...], Output] = {}
+        self._made: dict[tuple[object, ...], Outputs] = {}
 
-    def film(self, order: Order) -> Future[Output]:
-        """Render an order; the future fails with :class:`UnreadablePictureError` when a picture is none."""
-        return self._thread.submit(self._film, order)
+    def make(self, order: Order) -> Future[Outputs]:
+        """Render an order; the future fails with ``UnreadablePictureError`` when a file is not what it should be."""
+        return self._thread.submit(self._make, order)
 
-    def sample(self, kind: str) -> Future[Output]:
+    def faces(self, path: str) -> Future[Outputs]:
+        """Cut what may be faces out of a picture or video; the future fails as that of :meth:`make`."""
+        return self._thread.submit(self._faces, path)
+
+    def sample(self, kind: str) -> Future[Outputs]:
         """Return a small result that shows nothing in particular, the same each time.
 
         :param kind: ``video``, ``image`` or ``audio``.
         """
-        done: Future[Output] = Future()
-        done.set_result(SAMPLES[kind])
+        done: Future[Outputs] = Future()
+        done.set_result((SAMPLES[kind],))
         return done
 
     def close(self) -> None:
@@ -102,72 +111,76 @@ class Studio:
         self._stopped.set()
         self._thread.shutdown(wait=True, cancel_futures=True)
 
-    def _film(self, order: Order) -> Output:
-        picture = self._picture(order.image)
-        end_picture = self._picture(order.end_image) if order.end_image is not None else None
-        key = (picture.key, end_picture and end_picture.key, order.seconds, order.resolution, order.audio)
-        if key not in self._clips:
-            check_rendering()
-            from airflow_provider_magichour.sandbox.rendering import Clip
+    def _make(self, order: Order) -> Outputs:
+        check_rendering()
+        inputs = [self._inputs.find(path, media) for path, media in order.files]
+        seen = [each for each in inputs if not each.is_sound]
+        # Where something is seen of what was sent, the prompt changes nothing.
+        seed = "" if seen and order.tool.kind == "video" else order.seed
+        shape = (order.seconds, order.start, order.resolution, order.size, order.audio)
+        key = (order.tool.kind, seed, *shape, *(each.key for each in inputs))
+        if key not in self._made:
+            make = {"video": self._film, "image": self._draw, "audio": self._record}[order.tool.kind]
+            self._made[key] = make(order, seen)
+        return self._made[key]
 
-            end_frame = end_picture.frame() if end_picture is not None else None
-            clip = Clip(picture.frame(), end_frame, order.seconds, order.resolution, order.audio)
-            self._clips[key] = self._rendered(clip)
-        return self._clips[key]
-
-    def _rendered(self, clip: Clip) -> Output:
+    def _film(self, order: Order, seen: list[Input], suffix: str = ".mp4") -> Outputs:
         from airflow_provider_magichour.sandbox.rendering import render
 
-        file = self._folder / f"{secrets.token_hex(8)}.mp4"
-        render(clip, file, self._stopped.is_set)
-        return Output(file, *clip.size)
+        film = _film_of(order, seen)
+        file = self._file(suffix)
+        render(film, file, self._stopped.is_set)
+        return (Output(file, *film.size),)
 
-    def _picture(self, path: str) -> _Picture:
-        if path.startswith("saved-items/"):
-            return _Picture(path, None)
-        if path.startswith(("http://", "https://")):
-            return _Picture(path, _fetched(path) if is_loopback(path) else None)
-        file = self._uploads.find(path)
-        if file is None:
-            raise UnreadablePictureError(f"nothing was uploaded to {path}")
-        return _Picture(path, file.read_bytes())
+    def _draw(self, order: Order, seen: list[Input]) -> Outputs:
+        from airflow_provider_magichour.sandbox.pictures import composed, picture_size, write
+        from airflow_provider_magichour.sandbox.rendering import neutral_picture
+
+        if order.format in MOVING:
+            return self._film(order, seen, f".{order.format}")
+        pictures = [each.frame() for each in seen]
+        sent = (pictures[0].width, pictures[0].height) if pictures else None
+        size = picture_size(order.request.body, sent)
+        made = []
+        for number in range(order.outputs):
+            made.append(Output(self._file(f".{order.format}"), *size))
+            write(composed(pictures or [neutral_picture(order.seed, *size)], size, number), made[-1].file)
+        return tuple(made)
+
+    def _record(self, order: Order, seen: list[Input]) -> Outputs:
+        from airflow_provider_magichour.sandbox.sounds import record, tune
+
+        file = self._file(".mp3")
+        record(tune(order.seed), order.seconds, file, self._stopped.is_set)
+        return (Output(file),)
+
+    def _faces(self, path: str) -> Outputs:
+        check_rendering()
+        from airflow_provider_magichour.sandbox.pictures import face, write
+
+        picture = self._inputs.find(path, ("image", "video")).frame()
+        made = []
+        for number in range(FACES):
+            cut = face(picture, number)
+            made.append(Output(self._file(".png"), cut.width, cut.height))
+            write(cut, made[-1].file)
+        return tuple(made)
+
+    def _file(self, suffix: str) -> Path:
+        return self._folder / f"{secrets.token_hex(8)}{suffix}"
 
 
-@discreet
-@dataclass(frozen=True)
-class _Picture:
-    """An input of a job: its bytes, or None where a picture is drawn in its place."""
+def _film_of(order: Order, seen: list[Input]) -> Film:
+    """Return what an order films: the video that was sent, or else the pictures, or else one of the prompt."""
+    from airflow_provider_magichour.sandbox.pictures import picture_size
+    from airflow_provider_magichour.sandbox.rendering import Clip, Footage, neutral_picture
 
-    path: str
-    data: bytes | None
-
-    @property
-    def key(self) -> str:
-        return self.path if self.data is None else hashlib.sha256(self.data).hexdigest()
-
-    def frame(self) -> VideoFrame:
-        from airflow_provider_magichour.sandbox.rendering import decode, neutral_picture
-
-        return neutral_picture(self.path) if self.data is None else decode(self.data)
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a URL names this machine by a loopback address or as ``localhost``; no name is looked up."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _fetched(url: str) -> bytes:
-    # No proxy and no redirect, which could lead off this machine; and nobody certifies 127.0.0.1.
-    try:
-        answer = httpx.get(url, timeout=FETCH_TIMEOUT, trust_env=False, follow_redirects=False, verify=False)
-    except httpx.HTTPError as error:
-        raise UnreadablePictureError(f"the image URL cannot be fetched: {type(error).__name__}") from error
-    if answer.status_code != 200:
-        raise UnreadablePictureError(f"the image URL answers {answer.status_code}")
-    return answer.content
+    for each in seen:
+        if each.data is not None and each.moves:
+            return Footage(each.data, order.start, order.seconds, order.resolution, order.audio)
+    pictures = [each.frame() for each in seen[:2]]
+    if not pictures:
+        shape = {"aspect_ratio": "16:9", **order.request.body, "resolution": ""}
+        pictures = [neutral_picture(order.seed, *picture_size(shape, None))]
+    end = pictures[1] if len(pictures) > 1 else None
+    return Clip(pictures[0], end, order.seconds, order.resolution, order.audio, order.size)
