@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
-import json
 import time
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +16,9 @@ from starlette.routing import BaseRoute, Route
 
 from airflow_provider_magichour.api import tool_rows
 from airflow_provider_magichour.api.tools import KINDS, Kind, Tool
-from airflow_provider_magichour.sandbox import answers, control
+from airflow_provider_magichour.sandbox import account, answers, control, detection
 from airflow_provider_magichour.sandbox.answers import Refused, StoreRefused
+from airflow_provider_magichour.sandbox.asking import Endpoint, authorize, json_object
 from airflow_provider_magichour.sandbox.exchange import Gate
 from airflow_provider_magichour.sandbox.jobs import Job, timestamp
 from airflow_provider_magichour.sandbox.orders import Order, read_order, read_upload_items
@@ -28,19 +26,8 @@ from airflow_provider_magichour.sandbox.orders import Order, read_order, read_up
 if TYPE_CHECKING:
     from airflow_provider_magichour.sandbox.stage import Stage
 
-Endpoint = Callable[[Request], Awaitable[Response]]
 FRAME_COSTS = {"video": "estimated_frame_cost", "image": "frame_cost"}
 """By kind, what the answer to a create calls the price as well: deprecated, and demanded by the vendor's SDK."""
-ACCOUNT_ID = "csandboxaccount0000000000"
-SUBSCRIPTION = {
-    "name": "Pro",
-    "status": "active",
-    "price": {"amount": 3900, "currency": "usd"},
-    "discount": None,
-    "billing_interval": "month",
-    "current_period_end": None,
-    "cancel_at_period_end": False,
-}
 
 
 def build_app(stage: Stage) -> Gate:
@@ -61,7 +48,6 @@ def _api_routes(stage: Stage) -> list[BaseRoute]:
     api = Api(stage)
     routes: list[BaseRoute] = [
         Route("/v1/files/upload-urls", api.upload_urls, methods=["POST"], name="upload-urls"),
-        Route("/v1/account", api.account, methods=["GET"], name="account"),
     ]
     for tool in tool_rows.TOOLS.values():
         routes.append(Route(tool.path, api.create(tool), methods=["POST"], name="create"))
@@ -69,7 +55,7 @@ def _api_routes(stage: Stage) -> list[BaseRoute]:
         path = f"/v1/{kind}-projects/{{id}}"
         routes.append(Route(path, api.project(kind), methods=["GET"], name="get"))
         routes.append(Route(path, api.deletion(kind), methods=["DELETE"], name="delete"))
-    return routes
+    return [*routes, *account.routes(stage), *detection.routes(stage)]
 
 
 def _store_routes(stage: Stage) -> list[BaseRoute]:
@@ -88,10 +74,10 @@ class Api:
 
     async def upload_urls(self, request: Request) -> Response:
         """Hand out a signed URL for each file to upload."""
-        self._authorize(request)
+        authorize(request, self._stage.settings.api_key)
         expires = time.time() + self._stage.settings.upload_lifetime
         items = []
-        for kind, extension in read_upload_items(await _json_object(request)):
+        for kind, extension in read_upload_items(await json_object(request)):
             path = self._stage.uploads.hand_out(kind, extension)
             url = f"{request.base_url}{path}?{self._stage.signer.query('PUT', f'/{path}', expires)}"
             items.append({"upload_url": url, "expires_at": timestamp(expires), "file_path": path})
@@ -101,8 +87,8 @@ class Api:
         """Return the endpoint that makes and charges a job of this tool."""
 
         async def make(request: Request) -> Response:
-            self._authorize(request)
-            order = read_order(tool, await _json_object(request))
+            authorize(request, self._stage.settings.api_key)
+            order = read_order(tool, await json_object(request))
             job = self._opened(request, order)
             request.scope["record"].job = job.id
             answer = {"id": job.id, "credits_charged": job.price}
@@ -112,24 +98,11 @@ class Api:
 
         return make
 
-    async def account(self, request: Request) -> Response:
-        """Show the account; the e-mail address is nobody's."""
-        self._authorize(request)
-        return JSONResponse(
-            {
-                "id": ACCOUNT_ID,
-                "email": "sandbox@example.com",
-                "tier": "pro",
-                "credits": self._stage.jobs.balance,
-                "subscription": SUBSCRIPTION,
-            }
-        )
-
     def project(self, kind: Kind) -> Endpoint:
         """Return the endpoint that shows a project of this kind."""
 
         async def show(request: Request) -> Response:
-            self._authorize(request)
+            authorize(request, self._stage.settings.api_key)
             job = self._stage.jobs.find(request.path_params["id"], kind)
             if not job.enabled and self._stage.settings.deleted == "missing":
                 raise Refused(404)
@@ -142,7 +115,7 @@ class Api:
         """Return the endpoint that deletes a project of this kind."""
 
         async def delete(request: Request) -> Response:
-            self._authorize(request)
+            authorize(request, self._stage.settings.api_key)
             job = self._stage.jobs.find(request.path_params["id"], kind)
             if not job.enabled:
                 raise Refused(404)
@@ -150,11 +123,6 @@ class Api:
             return Response(status_code=204)
 
         return delete
-
-    def _authorize(self, request: Request) -> None:
-        given = request.headers.get("authorization", "").encode()
-        if not hmac.compare_digest(given, f"Bearer {self._stage.settings.api_key}".encode()):
-            raise Refused(401)
 
     def _opened(self, request: Request, order: Order) -> Job:
         settings = self._stage.settings
@@ -236,19 +204,6 @@ class Store:
                 received += len(piece)
                 request.scope["record"].body_bytes = received
         return digest.hexdigest()
-
-
-async def _json_object(request: Request) -> dict[str, Any]:
-    raw = await request.body()
-    if not raw:
-        raise Refused(400, "Missing request body")
-    try:
-        body = json.loads(raw)
-    except ValueError as error:
-        raise Refused(400, "The request body is not JSON") from error
-    if not isinstance(body, dict):
-        raise Refused(400, "The request body is not a JSON object")
-    return body
 
 
 def _refused(stage: Stage) -> Any:

@@ -14,7 +14,7 @@ from airflow_provider_magichour.sandbox.settings import check_fields
 if TYPE_CHECKING:
     from airflow_provider_magichour.sandbox.recording import RecordedRequest
 
-ROUTES = ("upload-urls", "upload", "create", "get", "delete", "account", "download")
+ROUTES = ("upload-urls", "upload", "create", "get", "delete", "account", "saved-items", "download")
 
 
 @discreet
@@ -49,7 +49,7 @@ class Fault:
     All that is given of the first part, ``route`` to ``reused``, must match.
 
     :param route: ``upload-urls``, ``upload``, ``create``, ``get``, ``delete``, ``account``,
-        ``download`` or ``*``.
+        ``saved-items``, ``download`` or ``*``.
     :param method: HTTP method.
     :param path: pattern of the path as in a shell, such as ``/v1/video-projects/*``.
     :param body: JSON that the request's body must contain; objects are compared field by field.
