@@ -12,8 +12,6 @@ __version__ = "0.2.0"
 
 def get_provider_info() -> dict[str, Any]:
     """Return the metadata that Airflow reads through the ``apache_airflow_provider`` entry point."""
-    from airflow_provider_magichour.extras import CONNECTION_EXTRAS
-
     package = "airflow_provider_magichour"
     name = "Magic Hour"
     return {
@@ -36,26 +34,30 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "config": _config(),
-        "connection-types": [
-            {
-                "connection-type": "magichour",
-                "hook-class-name": f"{package}.hooks.MagicHourHook",
-                "hook-name": name,
-                "ui-field-behaviour": {
-                    # Airflow 3.3's Test button sends port 0 for a stored connection without a port, and the server
-                    # takes that for another destination and refuses: so the port is there to be set.
-                    "hidden-fields": ["schema", "login"],
-                    "relabeling": {"password": "API key", "host": "Base URL"},
-                    "placeholders": {
-                        "password": "mhk_live_...",
-                        "host": "https://api.magichour.ai (leave empty)",
-                        "port": "0 (for the Test button in the list of connections)",
-                    },
-                },
-                "conn-fields": {name: _field(extra) for name, extra in CONNECTION_EXTRAS.items()},
-            }
-        ],
+        "connection-types": [_connection_type(f"{package}.hooks.MagicHourHook", name)],
         "extra-links": [f"{package}.links.MagicHourProjectLink"],
+    }
+
+
+def _connection_type(hook: str, name: str) -> dict[str, Any]:
+    from airflow_provider_magichour.extras import CONNECTION_EXTRAS
+
+    return {
+        "connection-type": "magichour",
+        "hook-class-name": hook,
+        "hook-name": name,
+        "ui-field-behaviour": {
+            # Airflow 3.3's Test button sends port 0 for a stored connection without a port, and the server
+            # takes that for another destination and refuses: so the port is there to be set.
+            "hidden-fields": ["schema", "login"],
+            "relabeling": {"password": "API key", "host": "Base URL"},
+            "placeholders": {
+                "password": "mhk_live_...",
+                "host": "https://api.magichour.ai (leave empty)",
+                "port": "0 (for the Test button in the list of connections)",
+            },
+        },
+        "conn-fields": {name: _field(extra) for name, extra in CONNECTION_EXTRAS.items()},
     }
 
 

@@ -39,7 +39,7 @@ def push_link(context: Context, project_id: str, kind: Kind) -> None:
     :param project_id: what the task makes or waits for.
     :param kind: ``video``, ``image`` or ``audio``.
     """
-    # The form of the URL: Magic Hour's inputs and outputs page, 2026-08-22.
-    link = f"{LIBRARY}?{kind}Id={quote(project_id, safe='')}"
     with informing("the link to the project"):
+        # The form of the URL: Magic Hour's inputs and outputs page, 2026-08-22.
+        link = f"{LIBRARY}?{kind}Id={quote(project_id, safe='')}"
         context["ti"].xcom_push(key=MagicHourProjectLink().xcom_key, value=link)

@@ -36,7 +36,8 @@ class Upload(Discreet):
     :param file: which bytes: size and checksum, or what its store says instead of one.
     :param file_path: where the API has them.
     :param uploaded_at: when (ISO 8601).
-    :param account: a digest of connection, host and key with which it was uploaded: others cannot use it.
+    :param account: a digest of connection, host and key with which it was uploaded: others cannot use it;
+        nobody can where there is none.
     :param sha256: checksum of what was uploaded: with it the same bytes are known under another etag.
     """
 
@@ -122,12 +123,25 @@ class Record(Paid):
     def to_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json", exclude_none=True)
 
-    def without_submission(self) -> Record:
-        """Return what is left when no project of the request at hand exists; what was paid for before is."""
+    def without_uploads(self) -> Record:
+        """Return this record, whose uploads are not to be used again; which bytes they were is still known."""
+        spoilt = {name: upload.model_copy(update={"account": None}) for name, upload in self.uploads.items()}
+        return self.model_copy(update={"uploads": spoilt})
+
+    def without_submission(self, fingerprints: Sequence[str]) -> Record:
+        """Return what is left when no project of the request at hand exists; what was paid for before is.
+
+        That a project was returned is remembered with it only where it is replaced by one of the same request: whoever
+        goes back to a request that was changed meanwhile wants its project.
+
+        :param fingerprints: of the request at hand, by the rules of all releases.
+        """
         previous = self.previous
         if self.project_id is not None:
             paid = Paid.model_validate(self.model_dump(include=set(Paid.model_fields)))
-            previous = (*previous, paid)[-PREVIOUS_KEPT:]
+            if self.fingerprint not in fingerprints:
+                paid = paid.model_copy(update={"returned": None})
+            previous = _newest_of(*previous, paid)
         return Record(
             uploads=self.uploads,
             previous=previous,
@@ -146,8 +160,17 @@ class Record(Paid):
         if known is None:
             return self
         others = tuple(paid for paid in self.previous if paid is not known)
-        kept = self.model_copy(update={"previous": others}).without_submission()
+        kept = self.model_copy(update={"previous": others}).without_submission(fingerprints)
         return kept.model_copy(update={name: getattr(known, name) for name in Paid.model_fields})
+
+
+def _newest_of(*paid: Paid) -> tuple[Paid, ...]:
+    """Return what is to be remembered: what a later project of the same request has replaced is forgotten first."""
+    kept = list(paid)
+    while len(kept) > PREVIOUS_KEPT:
+        prints = [each.fingerprint for each in kept]
+        del kept[next((at for at, each in enumerate(prints) if each in prints[at + 1 :]), 0)]
+    return tuple(kept)
 
 
 class Unreadable:
@@ -237,7 +260,7 @@ class Journal:
     def read(self) -> Record | Unreadable | None:
         """Return the record, None where there is none.
 
-        :raises MagicHourError: when the store does not answer; a retry asks again.
+        :raises MagicHourError: when the store does not answer.
         """
         if self._store is None:
             return None
@@ -245,9 +268,7 @@ class Journal:
         try:
             value = self._store.get(self.key, absent)
         except Exception as error:
-            raise MagicHourError(
-                f"The task state store could not be read ({error}). Nothing was submitted; a retry asks again"
-            ) from error
+            raise MagicHourError(f"The task state store could not be read ({error})") from error
         return None if value is absent else read_record(value)
 
     def write(self, record: Record) -> None:

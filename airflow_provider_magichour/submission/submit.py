@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from airflow_provider_magichour.api.repeats import GATEWAY_PAUSE, Attempts
+from airflow_provider_magichour.api.repeats import CREATE_PATIENCE, GATEWAY_PAUSE, Attempts
 from airflow_provider_magichour.api.requests import refuse_impossible, refuse_key
 from airflow_provider_magichour.api.schemas import CreatedProject, Project, cost_text
 from airflow_provider_magichour.api.signatures import discreet, without_signatures
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 OnUnsure = Literal["fail", "resubmit"]
 
-LONGEST_FIRST_PAUSE = 60.0
+LONGEST_FIRST_PAUSE = CREATE_PATIENCE
 """Seconds that a new try waits at most after a gateway's answer to the create of an earlier one."""
 
 BLAMELESS = (401, 402, 403)
@@ -93,7 +93,7 @@ class Submission:
         :raises MagicHourStorageError: when a file cannot be read that was not uploaded by an earlier run.
         :raises MagicHourApiError: when nothing was submitted and another try may succeed.
         """
-        record = self.journal.read()
+        record = self._recorded()
         self.files = Files.of(self.request, self.locate, record)
         self._fingerprints = fingerprints(
             self.request,
@@ -114,6 +114,12 @@ class Submission:
             key=self.journal.key,
         )
         return self._carry_out(decision, record, seen)
+
+    def _recorded(self) -> Record | Unreadable | None:
+        try:
+            return self.journal.read()
+        except MagicHourError as error:
+            raise MagicHourError(f"{error}. Nothing was submitted; a retry asks again") from error.__cause__
 
     def _look(self, project_id: str | None) -> Project | MagicHourApiError | None:
         if project_id is None:
@@ -164,11 +170,15 @@ class Submission:
         return Submitted(project_id, record.credits_charged, project)
 
     def _submit(self, record: Record) -> Submitted:
+        aside = record.without_submission(self._fingerprints)
+        if record.project_id is not None:
+            # Also where this request is refused: whoever goes back to the one before it finds its project.
+            self.journal.try_write(aside, f"Project {record.project_id} stays recorded as the last one")
         refuse_key(self.request.body, self.hook.settings().api_key)
         if self.validate:
             refuse_impossible(self.request)
         self.budget.check(self.hook, self.request)
-        record = self.files.upload(self.hook, self.journal, record.without_submission())
+        record = self.files.upload(self.hook, self.journal, aside)
         request = self.request.with_files(self.files.paths(record))
         created, record = self._create(request, record)
         record = record.model_copy(
@@ -205,7 +215,8 @@ class Submission:
                 raise MagicHourApiError(unsure_message(attempts.intended, why, resubmits=True)) from None
             raise MagicHourUnsureSubmissionError(unsure_message(attempts.intended, why, key=self.journal.key)) from None
         except MagicHourError as error:
-            attempts.end_without_project(_is_about_what_was_sent(error))
+            attempts.end_without_project(error)
+            self.journal.settle()
             raise
 
 
@@ -242,12 +253,16 @@ class RecordedAttempts(Attempts):
             record = record.model_copy(update={"not_before": timestamp(time.time() + seconds)})
         self._forget_intent(record)
 
-    def end_without_project(self, without_uploads: bool) -> None:
-        """Note that nothing was made and nothing more is sent by this run."""
+    def end_without_project(self, error: MagicHourError) -> None:
+        """Note that nothing was made and nothing more is sent by this run.
+
+        :param error: why.
+        """
         record = self._counted()
         if self.gateway_failures > (self._record.gateway_failures or 0):
-            record = record.model_copy(update={"not_before": timestamp(time.time() + GATEWAY_PAUSE)})
-        self._forget_intent(record.model_copy(update={"uploads": {}}) if without_uploads else record)
+            asked = (isinstance(error, MagicHourApiError) and error.retry_after) or 0.0
+            record = record.model_copy(update={"not_before": timestamp(time.time() + max(asked, GATEWAY_PAUSE))})
+        self._forget_intent(record.without_uploads() if _is_about_what_was_sent(error) else record)
 
     def _counted(self) -> Record:
         return self._record.model_copy(update={"gateway_failures": self.gateway_failures or None})
@@ -266,9 +281,11 @@ def _failure(decision: Decision, seen: Project | MagicHourApiError | None) -> Ma
 
 def _without_bad_files(record: Record, seen: Project | MagicHourApiError | None) -> Record:
     """Forget uploads that a project could not use: sent again as they are, they would fail again."""
-    if isinstance(seen, Project) and seen.is_failed and (seen.failure_code or "").startswith("invalid_"):
-        return record.model_copy(update={"uploads": {}})
-    return record
+    return record.without_uploads() if isinstance(seen, Project) and _was_spoilt(seen) else record
+
+
+def _was_spoilt(project: Project) -> bool:
+    return project.is_failed and (project.failure_code or "").startswith("invalid_")
 
 
 def _is_about_what_was_sent(error: MagicHourError) -> bool:
@@ -277,7 +294,7 @@ def _is_about_what_was_sent(error: MagicHourError) -> bool:
 
 def paid_note(journal: Journal) -> str:
     """Say, for the error of a request that cannot be, what was paid for already: nothing of it is lost."""
-    record = _read_or_none(journal)
+    record = _read_or_none(journal, "What this task has paid for is not known")
     if not isinstance(record, Record) or record.project_id is None:
         return ""
     return (
@@ -288,8 +305,7 @@ def paid_note(journal: Journal) -> str:
 
 def note_project(journal: Journal, project_id: str) -> None:
     """Note the project of this run, where the store has refused that before: the record has an intent alone."""
-    journal.settle()
-    record = _read_or_none(journal)
+    record = _read_or_none(journal, f"Whether project {project_id} is recorded is not known")
     if isinstance(record, Record) and record.is_unsure:
         journal.try_write(
             record.model_copy(update={"project_id": project_id, "submitted_at": record.intent_at}),
@@ -297,26 +313,32 @@ def note_project(journal: Journal, project_id: str) -> None:
         )
 
 
-def is_adopted(journal: Journal) -> bool:
-    """Return whether a person has chosen the recorded project."""
-    record = _read_or_none(journal)
-    return isinstance(record, Record) and bool(record.adopted or record.is_adoption)
+def note_failed(journal: Journal, project: Project) -> bool:
+    """Note that a project failed: the uploads that it could not use are not used again, whatever is submitted next.
+
+    :return: whether a person has chosen that project.
+    """
+    record = _read_or_none(journal, f"Whether a person has chosen project {project.id} is not known")
+    if not isinstance(record, Record) or record.project_id != project.id:
+        return False
+    if _was_spoilt(project):
+        journal.try_write(record.without_uploads(), f"The files of project {project.id} will not be uploaded anew")
+    return bool(record.adopted or record.is_adoption)
 
 
 def note_returned(journal: Journal, project_id: str, *, try_number: int, max_tries: int) -> None:
     """Note that Airflow has taken the task as succeeded, so that a clear of that can be told from a retry."""
-    record = _read_or_none(journal)
+    otherwise = f"Project {project_id} is returned; a clear of this task would return it again"
+    record = _read_or_none(journal, otherwise)
     if isinstance(record, Record) and record.project_id == project_id:
         returned = Returned(project_id=project_id, try_number=try_number, max_tries=max_tries)
-        journal.try_write(
-            record.model_copy(update={"returned": returned}),
-            f"Project {project_id} is returned; a clear of this task would return it again",
-        )
+        journal.try_write(record.model_copy(update={"returned": returned}), otherwise)
 
 
-def _read_or_none(journal: Journal) -> Record | Unreadable | None:
+def _read_or_none(journal: Journal, otherwise: str) -> Record | Unreadable | None:
+    """Read the record where a failure must not stop what has been paid for; then ``otherwise`` is logged."""
     try:
         return journal.read()
     except MagicHourError as error:
-        log.warning("%s", error)
+        log.warning("%s. %s", otherwise, error)
         return None

@@ -68,7 +68,7 @@ class Files:
             identity = _identity(source, remembered)
             old = source.old_identity()
         except (MagicHourStorageError, MagicHourInvalidRequestError) as error:
-            if remembered is None or remembered.source not in named:
+            if remembered is None or without_login(remembered.source) not in named:
                 raise
             log.warning("%s. It was uploaded at %s, and is taken for unchanged", error, remembered.uploaded_at)
             self.sources[path], identity, old = error, remembered.file, remembered.file
@@ -109,9 +109,13 @@ def key_of(path: str) -> str:
 
 
 def _identity(source: Source, remembered: Upload | None) -> str:
-    """Tell the bytes of a file; the same ones under another etag are those that were uploaded."""
+    """Tell the bytes of a file; the same ones under another etag, or as 0.1.0 told them, are known."""
     identity = source.identity()
-    if remembered is None or identity == remembered.file or remembered.sha256 is None:
+    if remembered is None or identity == remembered.file:
+        return identity
+    if source.old_identity() == remembered.file:
+        return remembered.file
+    if remembered.sha256 is None:
         return identity
     # What a store says of bytes may change without them: parts, metadata, another copy.
     if not remembered.file.startswith(f"{source.size}:") or source.sha256() != remembered.sha256:

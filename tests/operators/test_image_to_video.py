@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import logging
 from collections.abc import Callable
@@ -71,7 +72,12 @@ def finished_while_deferred(task: Any, context: Any, sandbox: Any, **script: Any
         task.execute(context)
     finish(sandbox, newest(sandbox).id, **script)
     event = wait_in_triggerer(deferred.value)
-    return operator(**RESUMED).resume_execution(deferred.value.method_name, {"event": event}, context)
+    return operator(**RESUMED).resume_execution(deferred.value.method_name, {"event": event}, resumed(context))
+
+
+def resumed(context: Any) -> Any:
+    """Airflow resumes a task in another process, where its instance is another object too."""
+    return {**context, "ti": copy.copy(context["ti"])}
 
 
 def succeed(task: Any, run: Any) -> Any:

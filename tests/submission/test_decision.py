@@ -38,7 +38,7 @@ BY_HAND = Record(project_id="p1")
     [
         # Nothing is recorded.
         pytest.param(None, None, MAX_TRIES, "submit", id="nothing"),
-        pytest.param(record().without_submission(), None, MAX_TRIES, "submit", id="uploads-alone"),
+        pytest.param(record().without_submission([FINGERPRINT]), None, MAX_TRIES, "submit", id="uploads-alone"),
         # A project that is still active.
         pytest.param(record(), project("draft"), MAX_TRIES, "reattach", id="active-draft"),
         pytest.param(record(), project("queued"), MAX_TRIES, "reattach", id="active-queued"),
@@ -216,7 +216,7 @@ def test_the_unsure_message_does_not_show_what_is_not_known(kept):
 
 
 def test_what_was_paid_for_is_remembered_when_another_request_takes_its_place():
-    (paid,) = record().without_submission().previous
+    (paid,) = record().without_submission([FINGERPRINT]).previous
     assert (paid.project_id, paid.fingerprint, paid.credits_charged) == ("p1", FINGERPRINT, 240)
     assert paid.submitted_at == record().submitted_at
 
@@ -224,12 +224,16 @@ def test_what_was_paid_for_is_remembered_when_another_request_takes_its_place():
 def test_the_last_twenty_are_remembered():
     kept = record()
     for number in range(2, 30):
-        kept = kept.without_submission().model_copy(update={"project_id": f"p{number}", "fingerprint": f"v2:{number}"})
+        kept = kept.without_submission([FINGERPRINT]).model_copy(
+            update={"project_id": f"p{number}", "fingerprint": f"v2:{number}"}
+        )
     assert [paid.project_id for paid in kept.previous] == [f"p{number}" for number in range(9, 29)]
 
 
 def test_a_request_that_was_paid_for_before_finds_its_project_again():
-    other = record().without_submission().model_copy(update={"project_id": "p2", "fingerprint": "v2:other"})
+    other = (
+        record().without_submission([FINGERPRINT]).model_copy(update={"project_id": "p2", "fingerprint": "v2:other"})
+    )
     recalled = other.recalled((FINGERPRINT,))
     assert recalled.project_id == "p1"
     assert [paid.project_id for paid in recalled.previous] == ["p2"]
@@ -239,18 +243,22 @@ def test_a_request_that_was_paid_for_before_finds_its_project_again():
 
 
 def test_a_refused_request_leaves_what_was_paid_for_to_be_found():
-    refused = record().without_submission()
+    refused = record().without_submission([FINGERPRINT])
     assert decided(refused.recalled(("v2:other",))).action == "submit"
     assert refused.recalled((FINGERPRINT,)).project_id == "p1"
 
 
 def test_a_cleared_success_is_not_returned_in_place_of_a_new_one_that_was_refused():
-    refused = record(returned=returned()).without_submission()
+    refused = record(returned=returned()).without_submission([FINGERPRINT])
     again = refused.recalled((FINGERPRINT,))
     assert decided(again, complete(), max_tries=9).action == "submit"
 
 
 def test_an_intent_is_not_forgotten_for_a_request_that_is_known():
-    unsure = record().without_submission().model_copy(update={"intent_at": timestamp(NOW), "fingerprint": "v2:other"})
+    unsure = (
+        record()
+        .without_submission([FINGERPRINT])
+        .model_copy(update={"intent_at": timestamp(NOW), "fingerprint": "v2:other"})
+    )
     assert unsure.recalled((FINGERPRINT,)) is unsure
     assert decided(unsure).action == "unsure"

@@ -13,7 +13,7 @@ from airflow_provider_magichour.submission.record import (
     read_record,
     timestamp,
 )
-from tests.scenes.records import NOW, decided, record, returned
+from tests.scenes.records import FINGERPRINT, NOW, decided, record, returned
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_record_is_readable_and_free_of_none(kept):
 
 
 def test_a_refused_submission_leaves_the_uploads_alone():
-    left = FULL.without_submission()
+    left = FULL.without_submission([FINGERPRINT])
     assert left.uploads == FULL.uploads
     assert set(left.to_json()) == {"version", "uploads", "previous"}
     assert decided(left).action == "submit"
