@@ -1,7 +1,7 @@
 # Everything happens in .venv; nothing is installed elsewhere. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-crash test-matrix test-install test-ui test-docs bench bench-media figures check-api docs check format build constraints constraints-docs clean
+.PHONY: help setup demo test test-crash test-matrix test-install test-ui test-docs test-api bench bench-media figures check-api docs check format build constraints constraints-docs clean
 
 BIN := .venv/bin
 CONSTRAINTS := constraints/airflow-3.3.txt
@@ -49,6 +49,13 @@ $(UI_STAMP): $(STAMP)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c $(CONSTRAINTS) --group ui
 	@touch $@
 
+test-api: .venv/api ## the sandbox against all that the vendor's specification allows, which MAGIC_HOUR_OPENAPI names
+	@$(BIN)/python -m tools.test_api $(ARGS)
+
+.venv/api: $(STAMP) constraints/api.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c $(CONSTRAINTS) -c constraints/api.txt --group api
+	@touch $@
+
 bench: $(STAMP) ## what thousands of waiting jobs cost, beside others (half an hour); ARGS="--quick" for a first look
 	@$(BIN)/python -m tools.bench $(ARGS)
 
@@ -86,9 +93,12 @@ build: $(STAMP) ## make the wheel and the source archive in dist/
 constraints: $(STAMP) ## resolve the versions in constraints/ anew; AIRFLOW=3.3.2: for that Airflow only
 	@sh tools/constraints.sh $(AIRFLOW)
 
-constraints-docs: $(STAMP) ## resolve the versions of the documentation's tools anew
-	@$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --group docs --constraints $(CONSTRAINTS) \
-		--no-header --no-annotate --no-emit-index-url --no-emit-find-links | grep -vxFf $(CONSTRAINTS) >constraints/docs.txt
+constraints-docs: $(STAMP) ## resolve the versions of the tools for documentation and test-api anew
+	@for group in docs api; do \
+		$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --group $$group --constraints $(CONSTRAINTS) \
+			--no-header --no-annotate --no-emit-index-url --no-emit-find-links | \
+			grep -vxFf $(CONSTRAINTS) >constraints/$$group.txt || exit 1; \
+	done
 
 clean: ## remove all that make has made, but the clips of the demo
 	rm -rf .venv .cache dist build .pytest_cache .mypy_cache .ruff_cache

@@ -39,6 +39,10 @@ TYPES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 """By what a row calls a field: whether a value is one, and what is needed."""
 
 
+NULLABLE = frozenset([("video-to-video", "style.prompt")])
+"""Where the API takes null for a field that is not deprecated (specification of 2026-08-18, whose example sends it)."""
+
+
 def judged(tool: Tool, body: Mapping[str, Any]) -> Request:
     """Return a body as its tool's request.
 
@@ -63,7 +67,7 @@ def _check(tool: Tool, value: Any, where: str, at: str) -> None:
     :param at: the row has it.
     """
     wanted = tool.fields.get(at)
-    if wanted is None or (value is None and at in tool.deprecated):
+    if wanted is None or (value is None and (at in tool.deprecated or (tool.name, at) in NULLABLE)):
         return
     is_one, needed = TYPES[wanted]
     if not is_one(value):

@@ -71,7 +71,8 @@ def test_what_is_required_is_asked_for(api: httpx.Client, tool: Any, path: str) 
     [(tool, need) for tool in TOOLS.values() for need in tool.needs],
     ids=lambda each: getattr(each, "name", getattr(each, "value", "")) or "always",
 )
-def test_what_another_field_needs_is_asked_for(api: httpx.Client, tool: Any, need: Any) -> None:
+def test_what_another_field_needs_is_asked_for(sandbox: Sandbox, api: httpx.Client, tool: Any, need: Any) -> None:
+    sandbox.settings.render = False
     parts = tuple(path for path in tool.fields if path.startswith(f"{need.of[0]}[]."))
     body = body_of(tool, words={need.where: need.value}, paths=(*([need.where] if need.where else []), *parts))
     assert api.post(tool.path, json=body).status_code == 200
@@ -100,6 +101,17 @@ def test_a_length_is_a_number_above_zero(api: httpx.Client, wrong: Any) -> None:
     body = json.dumps({**body_of(TOOLS["ai-ugc-ad"]), "end_seconds": wrong})
     answer = api.post("/v1/ai-ugc-ad", content=body)
     assert (answer.status_code, "end_seconds" in answer.json()["message"]) == (400, True), answer.text
+
+
+@pytest.mark.parametrize(
+    ("tool", "changes"),
+    [("video-to-video", {"style": {"art_style": "GTA", "prompt": None}}), ("face-swap", {"width": None})],
+)
+def test_null_is_taken_where_the_api_takes_it(
+    sandbox: Sandbox, api: httpx.Client, tool: str, changes: dict[str, Any]
+) -> None:
+    sandbox.settings.render = False
+    assert api.post(f"/v1/{tool}", json={**body_of(TOOLS[tool], words=CHOSEN), **changes}).status_code == 200
 
 
 @pytest.mark.parametrize(
