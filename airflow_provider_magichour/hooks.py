@@ -231,14 +231,16 @@ class MagicHourHook(BaseHook):
         *,
         size: int | None = None,
         extension: str | None = None,
+        type: Kind = "image",
     ) -> UploadUrl:
-        """Upload an image, streamed; costs nothing.
+        """Upload a file, streamed; costs nothing.
 
         Magic Hour keeps it for 7 days (inputs and outputs page, 2026-08-22).
 
-        :param content: local path, or what opens the image as a binary stream (then with ``size`` and ``extension``).
+        :param content: local path, or what opens the file as a binary stream (then with ``size`` and ``extension``).
         :param size: bytes.
         :param extension: such as ``png``.
+        :param type: ``image``, ``video`` or ``audio``.
         :return: its ``file_path`` goes into a request.
         :raises MagicHourApiError: when the API, or the way to it, failed.
         :raises MagicHourInvalidRequestError: when ``size`` or ``extension`` is not known.
@@ -254,7 +256,7 @@ class MagicHourHook(BaseHook):
         if size is None or not extension:
             raise MagicHourInvalidRequestError("upload needs size and extension where the content is no path")
         with self._calling() as client:
-            return client.upload(opener, size=size, extension=extension)
+            return client.upload(opener, size=size, extension=extension, type=type)
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask for the account, once and at no cost.

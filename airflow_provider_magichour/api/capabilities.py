@@ -23,6 +23,13 @@ IMAGE_EXTENSIONS = frozenset(
 )
 VIDEO_EXTENSIONS = frozenset("mp4 m4v mov webm".split())
 AUDIO_EXTENSIONS = frozenset(["mp3", "wav", "aac", "flac", "webm", "weba", "m4a", "opus", "ogg", "oga", "aiff", "amr"])
+EXTENSIONS: Mapping[str, frozenset[str]] = {
+    "image": IMAGE_EXTENSIONS,
+    "video": VIDEO_EXTENSIONS,
+    "audio": AUDIO_EXTENSIONS,
+    "gif": frozenset(["gif", "webp", "webm"]),
+}
+"""By what a file is: what the API takes (SDK 0.90.0, upload URLs)."""
 
 PRICES_OF = "August 2026"
 

@@ -66,7 +66,13 @@ def image_to_video_request(
 
 
 def tool_request(
-    tool: Any, fields: Mapping[str, Any], *, name: Any = None, extra_body: Any = None, validate: bool = True
+    tool: Any,
+    fields: Mapping[str, Any],
+    *,
+    name: Any = None,
+    extra_body: Any = None,
+    validate: bool = True,
+    names: Mapping[str, str] = NO_NAMES,
 ) -> Request:
     """Build the request of any tool from the API's own fields; None, at any depth, means "not sent".
 
@@ -74,15 +80,22 @@ def tool_request(
     they are.
 
     :param tool: name of the tool, such as ``text-to-video``.
-    :param fields: by the API's names.
+    :param fields: by the API's names, or as dotted paths.
     :param name: label of the project in the library; not sent to a tool that has none.
     :param extra_body: further fields, merged deeply; may not contradict the others.
     :param validate: whether to ask the table of AI models.
+    :param names: of an operator's arguments, by their path, for messages.
     :raises MagicHourInvalidRequestError: naming the field, its value and what is allowed.
     """
     row = tool_named(tool)
-    named = {**fields, "name": name} if row.has_name and name is not None else fields
-    return _checked(row, named, extra_body, validate, NO_NAMES)
+    named: dict[str, Any] = {}
+    for path, value in (*fields.items(), ("name", name if row.has_name else None)):
+        place = named
+        *parents, last = path.split(".")
+        for each in parents:
+            place = place.setdefault(each, {})
+        place[last] = value
+    return _checked(row, named, extra_body, validate, names)
 
 
 def _checked(tool: Tool, named: Mapping[str, Any], extra: Any, validate: bool, names: Mapping[str, str]) -> Request:

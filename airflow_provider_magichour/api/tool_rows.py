@@ -355,3 +355,10 @@ def tool_named(name: object) -> Tool:
     close = get_close_matches(words, TOOLS, 3, 0.5)
     meant = f"did you mean {' or '.join(close)}" if close else f"one of {', '.join(TOOLS)} is needed"
     raise MagicHourInvalidRequestError(f"tool={shown(name)}: Magic Hour has no such tool; {meant}. Nothing was sent.")
+
+
+def top_level_fields() -> list[str]:
+    """Return the names of all fields that a body may begin with, of any tool; ``name`` is not one of them."""
+    return sorted(
+        {path for tool in TOOLS.values() for path in tool.fields if "." not in path and "[" not in path} - {"name"}
+    )

@@ -1,4 +1,4 @@
-"""Images that are uploaded from where users keep them."""
+"""Files that are uploaded from where users keep them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, Any
 
-from airflow_provider_magichour.api.capabilities import IMAGE_EXTENSIONS
+from airflow_provider_magichour.api.capabilities import EXTENSIONS
 from airflow_provider_magichour.api.signatures import discreet, shown, without_login, without_signatures
-from airflow_provider_magichour.api.tools import Request
+from airflow_provider_magichour.api.tools import Kind, Media, Request
 from airflow_provider_magichour.compat import ObjectStoragePath
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 from airflow_provider_magichour.media.stores import (
@@ -35,10 +35,12 @@ class Source:
 
     :param path: where it is.
     :param extension: lower case, without the dot.
+    :param type: what it is uploaded as.
     """
 
     path: AnyPath
     extension: str
+    type: Kind = "image"
 
     @cached_property
     def size(self) -> int:
@@ -120,26 +122,34 @@ def _old_object_identity(info: Mapping[str, Any]) -> str:
     return f"modified:{info.get('LastModified') or info.get('mtime') or info.get('updated')}"
 
 
-def source_of(argument: str, value: str, conn_id: str | None) -> Source | None:
-    """Return the file behind an image argument, or None when the API fetches it itself. It is not read yet.
+MEDIA: Mapping[Media, str] = {"image": "an image", "video": "a video", "audio": "audio", "gif": "a GIF"}
+
+
+def source_of(argument: str, value: str, conn_id: str | None, media: tuple[Media, ...] = ("image",)) -> Source | None:
+    """Return the file behind an argument, or None when the API fetches it itself. It is not read yet.
 
     URLs and Magic Hour's own paths are the API's to fetch; anything else is a local path or an object storage URI.
 
     :param argument: name of the argument, for messages.
     :param value: its value.
     :param conn_id: id of the storage's connection.
+    :param media: what the field takes.
     :raises MagicHourInvalidRequestError: for an extension that the API does not take.
     :raises MagicHourStorageError: when Airflow knows no file system for it.
     """
     if value.lower().startswith(WEB) or value.startswith(MAGIC_HOUR_PATHS):
         return None
     extension = os.path.splitext(value)[1].lstrip(".").lower()
-    if extension not in IMAGE_EXTENSIONS:
-        raise MagicHourInvalidRequestError(
-            f"{argument}={shown(value)}: the extension {shown(extension or '(none)')} is not an image that Magic Hour "
-            f"takes; allowed: {', '.join(sorted(IMAGE_EXTENSIONS))}. Nothing was sent."
-        )
-    return Source(path_of(value, conn_id), extension)
+    for each in media:
+        if extension in EXTENSIONS[each]:
+            # The API has no type for GIFs; only fields that take videos take them.
+            return Source(path_of(value, conn_id), extension, "video" if each == "gif" else each)
+    allowed = sorted(set().union(*(EXTENSIONS[each] for each in media)))
+    raise MagicHourInvalidRequestError(
+        f"{argument}={shown(value)}: the extension {shown(extension or '(none)')} is not "
+        f"{' or '.join(MEDIA[each] for each in media)} that Magic Hour takes; allowed: {', '.join(allowed)}. "
+        "Nothing was sent."
+    )
 
 
 def file_uris(request: Request) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_magichour.operators.download import MagicHourDownloadOperator
+from airflow_provider_magichour.operators.generate import MagicHourGenerateOperator
 from airflow_provider_magichour.operators.image_to_video import MagicHourImageToVideoOperator
 
-__all__ = ["MagicHourDownloadOperator", "MagicHourImageToVideoOperator"]
+__all__ = ["MagicHourDownloadOperator", "MagicHourGenerateOperator", "MagicHourImageToVideoOperator"]

@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
-from airflow_provider_magichour.compat import conf
-from airflow_provider_magichour.informing import informing
-from airflow_provider_magichour.links import MagicHourProjectLink, push_link
-from airflow_provider_magichour.tasks import (
-    Argument,
-    SignedUrlField,
-    WaitingTask,
-    credits,
-    seconds,
-    truth,
-    truth_or_as_it_is,
-)
-
-if TYPE_CHECKING:
-    from datetime import timedelta
-
-    from airflow_provider_magichour.api.schemas import Project
-    from airflow_provider_magichour.api.tools import Kind, Request
-    from airflow_provider_magichour.compat import Context
-    from airflow_provider_magichour.media.sources import Source
-    from airflow_provider_magichour.submission.record import Journal
-    from airflow_provider_magichour.submission.submit import Submission, Submitted
-    from airflow_provider_magichour.waiting.ending import WaitEvent
+from airflow_provider_magichour.operators.tool import ToolOperator
 
 
-class MagicHourImageToVideoOperator(WaitingTask):
+class MagicHourImageToVideoOperator(ToolOperator):
     """Submit an image-to-video project to Magic Hour, which costs credits, once.
 
     A local image or one in object storage is uploaded first. On Airflow 3.3 what was submitted is remembered in the
     task state store, so that a retry, a crash or a clear finds the project instead of paying for another. Returns
-    the project id, or with ``wait_for_completion`` the finished project as a dict; pushes ``project_id`` and
-    ``credits_charged`` as soon as the API has answered. Killing the task leaves the project running and paid: the
-    API has no cancel. Leaves behind: the record ``magichour_submission`` in the task state store, which never expires,
-    and uploads, which Magic Hour keeps for 7 days (inputs and outputs page, 2026-08-22).
+    the project id, or with ``wait_for_completion`` the finished project as a dict; pushes ``project_id``,
+    ``credits_charged`` and ``kind`` as soon as the API has answered. Killing the task leaves the project running and
+    paid: the API has no cancel. Leaves behind: the record ``magichour_submission`` in the task state store, which never
+    expires, and uploads, which Magic Hour keeps for 7 days (inputs and outputs page, 2026-08-22).
 
     None means "not sent". Numbers and booleans may be texts, as templates render them.
 
@@ -50,70 +27,18 @@ class MagicHourImageToVideoOperator(WaitingTask):
     :param resolution: such as ``480p``, ``720p``, ``1080p``. (templated)
     :param audio: whether to make audio. (templated)
     :param prompt: what should happen. (templated)
-    :param name: the project's name in Magic Hour's library; by default dag, task, run and four random characters.
-        (templated)
-    :param magichour_conn_id: id of the Magic Hour connection. (templated)
-    :param conn_id: id of the connection of the storage that images are read from. (templated)
-    :param extra_body: further fields of the API, merged deeply; may not contradict the others. (templated)
-    :param wait_for_completion: wait until the clip is finished; None: wait if ``deferrable=True`` is given.
-    :param deferrable: wait in the triggerer, without a worker. Airflow's ``[operators] default_deferrable`` alone makes
-        no task wait.
-    :param poll_interval: seconds between looks, from 1 up; by default none before 0.3 of the usual render time, then
-        5, or deferred 1 to 30 as the triggerer has learned from 20 alike. (templated)
-    :param timeout: seconds (or ``timedelta``) that a try waits. (templated)
-    :param durable: remember the submission; False submits, and pays, at each try.
-    :param on_unsure_submission: when it is not known whether a project was made: ``fail``, or ``resubmit``, which
-        may pay twice.
-    :param max_credits: refuse to submit what is estimated to cost more, and what has no known price. (templated)
-    :param check_balance: ask for the account's credits before submitting; too few fail the try, and a retry looks
-        again.
-    :param validate_request: refuse what the AI model is known not to do.
-    :raises MagicHourInvalidRequestError: before anything is sent; not retried.
-    :raises MagicHourStorageError: the image cannot be read.
-    :raises MagicHourRejectedError: the API refused the request; not retried.
-    :raises MagicHourApiError: the API, or the way to it, failed.
-    :raises MagicHourUnsureSubmissionError: a project may exist; the message says what to do; not retried.
-    :raises MagicHourProjectFailedError: it was waited for and ended as error; a retry submits a new one.
-    :raises MagicHourProjectRejectedError: the same, in a way that another try cannot heal, or a person canceled it, or
-        it was adopted; not retried.
-    :raises MagicHourTimeoutError: it was waited for in vain; a retry waits for the same project.
     """
 
-    template_fields: Sequence[str] = (
-        "image",
-        "end_image",
-        "end_seconds",
-        "model",
-        "resolution",
-        "audio",
-        "prompt",
-        "name",
-        "magichour_conn_id",
-        "conn_id",
-        "extra_body",
-        "poll_interval",
-        "timeout",
-        "max_credits",
-    )
-    template_fields_renderers = {"extra_body": "json", "prompt": "md"}  # noqa: RUF012 -- Airflow's declaration
-    operator_extra_links = (MagicHourProjectLink(),)
-    ui_color = "#e8e1fa"
-
-    image = SignedUrlField()
-    end_image = SignedUrlField()
-    extra_body = SignedUrlField()
-    prompt = SignedUrlField()
-    name = SignedUrlField()
-    model = Argument()
-    resolution = Argument()
-    audio = Argument()
-    conn_id = Argument()
-    poll_interval = Argument()
-    wait_for_completion = Argument(truth_or_as_it_is)
-    deferrable = Argument(truth_or_as_it_is)
-    durable = Argument(truth_or_as_it_is)
-    check_balance = Argument(truth_or_as_it_is)
-    validate_request = Argument(truth_or_as_it_is)
+    tool = "image-to-video"
+    arguments: Mapping[str, str] = {
+        "image": "assets.image_file_path",
+        "end_image": "assets.end_image_file_path",
+        "end_seconds": "end_seconds",
+        "model": "model",
+        "resolution": "resolution",
+        "audio": "audio",
+        "prompt": "style.prompt",
+    }
 
     def __init__(
         self,
@@ -125,221 +50,15 @@ class MagicHourImageToVideoOperator(WaitingTask):
         resolution: str | None = None,
         audio: bool | str | None = None,
         prompt: str | None = None,
-        name: str | None = None,
-        magichour_conn_id: str = "magichour_default",
-        conn_id: str | None = None,
-        extra_body: dict[str, Any] | None = None,
-        wait_for_completion: bool | None = None,
-        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poll_interval: float | None = None,
-        timeout: float | timedelta = 3600,
-        durable: bool = True,
-        on_unsure_submission: Literal["fail", "resubmit"] = "fail",
-        max_credits: float | str | None = None,
-        check_balance: bool = False,
-        validate_request: bool = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.image, self.end_image, self.end_seconds = image, end_image, end_seconds
-        self.model, self.resolution, self.audio = model, resolution, audio
-        self.prompt, self.name, self.extra_body = prompt, name, extra_body
-        self.magichour_conn_id, self.conn_id = magichour_conn_id, conn_id
-        self.wait_for_completion, self.deferrable = wait_for_completion, deferrable
-        self.poll_interval, self.timeout = poll_interval, timeout
-        self.durable, self.on_unsure_submission = durable, on_unsure_submission
-        self.max_credits, self.check_balance = max_credits, check_balance
-        self.validate_request = validate_request
-        self._project_id: str | None = None
-
-    def execute(self, context: Context) -> Any:
-        """Submit, or find what an earlier run of this task submitted; then wait, if asked to."""
-        from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
-        from airflow_provider_magichour.submission.submit import paid_note
-
-        if self.durable and "task_state_store" not in context:
-            self.log.warning(
-                "This Airflow has no task state store (3.3 has one): a retry of this task submits, and pays, again"
-            )
-        journal = self._journal(context)
-        try:
-            submission = self._submission(context, journal)
-        except MagicHourInvalidRequestError as error:
-            raise MagicHourInvalidRequestError(f"{error}{paid_note(journal)}") from None
-        submitted = submission.run()
-        self._project_id = submitted.project_id
-        self._tell(context, submission, submitted)
-        journal.settle()
-        if not self._waits():
-            self._returns(context, journal, submitted.project_id)
-            return submitted.project_id
-        if submitted.project and submitted.project.is_finished:
-            return self.conclude(context, submitted.project, submission.request.tool.kind)
-        return self._wait(context, journal, submitted)
-
-    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
-        """Return the project that the trigger has waited for."""
-        from airflow_provider_magichour.media.lineage import note_submission
-        from airflow_provider_magichour.waiting.ending import read_event
-
-        # Airflow gathers lineage in a process: what was noted in the one that deferred is lost.
-        with informing("what it read and made to the lineage"):
-            note_submission(self.hook, self._request(context), read_event(event).project_id)
-        return self.end_from_event(context, event)
-
-    def on_kill(self) -> None:
-        """Say that the project goes on: the API has no cancel, and deleting a project is none."""
-        if self._project_id:
-            self.log.warning(
-                "Killed; Magic Hour project %s goes on and costs its credits. A retry or a clear of this task "
-                "finds it again.",
-                self._project_id,
-            )
-
-    def conclude(self, context: Context, project: Project, kind: Kind) -> dict[str, Any]:
-        """Return the finished project; one that failed raises, and a retry submits anew where that can help."""
-        from airflow_provider_magichour.submission.submit import note_failed
-        from airflow_provider_magichour.waiting.ending import project_failure
-
-        journal = self._journal(context)
-        if project.credits_charged is not None:
-            self.push(context, project_id=project.id, credits_charged=project.credits_charged)
-        if project.is_failed:
-            raise project_failure(project, resubmits=not note_failed(journal, project))
-        self._returns(context, journal, project.id)
-        return self.result(context, project, kind)
-
-    def project_kind(self) -> Kind:
-        """Return the kind of project that the tool makes."""
-        from airflow_provider_magichour.api.tool_rows import IMAGE_TO_VIDEO
-
-        return IMAGE_TO_VIDEO.kind
-
-    def timed_out(self, message: str) -> Exception:
-        """Return a retryable error: the retry waits for the same project."""
-        from airflow_provider_magichour.exceptions import MagicHourTimeoutError
-
-        return MagicHourTimeoutError(message)
-
-    def _waits(self) -> bool:
-        """Whoever asks for a deferrable task wants it to wait; Airflow's own default says nothing about waiting."""
-        if self.wait_for_completion is not None:
-            return truth("wait_for_completion", self.wait_for_completion)
-        # What was given to the operator, or by default_args, is kept there alone (3.0 to 3.3).
-        is_given = "deferrable" in getattr(self, "_BaseOperator__init_kwargs", {})
-        return is_given and truth("deferrable", self.deferrable)
-
-    def _request(self, context: Context) -> Request:
-        """Check the arguments; the table of AI models has its say where something is to be submitted."""
-        from airflow_provider_magichour.api.requests import field_warnings, image_to_video_request
-        from airflow_provider_magichour.submission.submit import default_name
-
-        request = image_to_video_request(
-            image=self.image,
-            end_seconds=self.end_seconds,
-            end_image=self.end_image,
-            model=self.model,
-            resolution=self.resolution,
-            audio=self.audio,
-            prompt=self.prompt,
-            name=default_name(context["ti"]) if self.name is None else self.name,
-            extra_body=self.extra_body,
-            validate=False,
+        super().__init__(
+            image=image,
+            end_seconds=end_seconds,
+            end_image=end_image,
+            model=model,
+            resolution=resolution,
+            audio=audio,
+            prompt=prompt,
+            **kwargs,
         )
-        for message in field_warnings(request):
-            self.log.warning("%s", message)
-        return request
-
-    def _submission(self, context: Context, journal: Journal) -> Submission:
-        """Check all that can be known before anything is sent."""
-        from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
-        from airflow_provider_magichour.submission.budget import Budget
-        from airflow_provider_magichour.submission.submit import Submission
-
-        if self.on_unsure_submission not in ("fail", "resubmit"):
-            raise MagicHourInvalidRequestError(
-                f"on_unsure_submission={self.on_unsure_submission!r}: 'fail' or 'resubmit' is needed"
-            )
-        for name in ("durable", "deferrable"):
-            truth(name, getattr(self, name))
-        self._timeout = seconds("timeout", self.timeout)
-        self._interval = None if self.poll_interval is None else seconds("poll_interval", self.poll_interval)
-        limit = None if self.max_credits is None else credits("max_credits", self.max_credits)
-        return Submission(
-            hook=self.hook,
-            journal=journal,
-            request=self._request(context),
-            locate=self._source,
-            max_tries=context["ti"].max_tries,
-            on_unsure=self.on_unsure_submission,
-            waits=self._waits(),
-            budget=Budget(limit, truth("check_balance", self.check_balance)),
-            validate=truth("validate_request", self.validate_request),
-        )
-
-    def _source(self, path: str, value: str) -> Source | None:
-        from airflow_provider_magichour.api.requests import ARGUMENTS
-        from airflow_provider_magichour.media.sources import source_of
-
-        return source_of(ARGUMENTS[path], value, self.conn_id)
-
-    def _tell(self, context: Context, submission: Submission, submitted: Submitted) -> None:
-        """Let Airflow show what goes on: link, side keys and lineage."""
-        from airflow_provider_magichour.media.lineage import note_submission
-
-        push_link(context, submitted.project_id, submission.request.tool.kind)
-        self.push(context, project_id=submitted.project_id, credits_charged=submitted.credits_charged)
-        note_submission(self.hook, submission.request, submitted.project_id)
-
-    def _journal(self, context: Context) -> Journal:
-        from airflow_provider_magichour.submission.record import Journal, key_for
-
-        store = context.get("task_state_store") if self.durable else None
-        return Journal(store, key_for(context["ti"], self))
-
-    def _wait(self, context: Context, journal: Journal, submitted: Submitted) -> Any:
-        from airflow_provider_magichour.api.tool_rows import IMAGE_TO_VIDEO
-
-        watch = self.watch(
-            context,
-            submitted.project_id,
-            timeout=self._timeout,
-            interval=self._interval,
-            credits_charged=submitted.credits_charged,
-            tool=IMAGE_TO_VIDEO,
-        )
-        with closing(self.lookout()) as lookout:
-            step = lookout.look(watch)
-            if step.end is None and self.deferrable:
-                journal.settle()
-                self.defer_to_trigger(step.watch)
-            if step.end is None:
-                step = lookout.wait(step.watch)
-        return self.end(context, step)
-
-    def _ended(self, context: Context, ended: WaitEvent, project: Project | None) -> Any:
-        from airflow_provider_magichour.submission.submit import note_project
-
-        note_project(self._journal(context), ended.project_id)
-        return super()._ended(context, ended, project)
-
-    def _returns(self, context: Context, journal: Journal, project_id: str) -> None:
-        """Let it be noted that the task has returned, so that a clear of the success is told from a retry.
-
-        Only once Airflow has taken the task as succeeded, with all its XComs, which is when it calls this (3.3.2): a
-        task that fails after ``execute`` has no result, and what it paid for is returned by the next run.
-        """
-        from airflow_provider_magichour.submission.submit import note_returned
-
-        ti = context["ti"]
-        task = getattr(ti, "task", None) or self
-
-        def note(_: Context) -> None:
-            note_returned(journal, project_id, try_number=ti.try_number, max_tries=ti.max_tries)
-
-        task.on_success_callback = [*_callbacks(task.on_success_callback), note]
-
-
-def _callbacks(given: Any) -> list[Any]:
-    """Return an operator's callbacks; what was set after it was made may be a single one."""
-    return list(given) if isinstance(given, list | tuple) else [given] if given else []

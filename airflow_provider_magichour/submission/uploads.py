@@ -135,7 +135,7 @@ def _uploaded(hook: MagicHourHook, source: Source, identity: str, account: str) 
         checksum = digest
 
     try:
-        target = hook.upload(opened, size=source.size, extension=source.extension)
+        target = hook.upload(opened, size=source.size, extension=source.extension, type=source.type)
     except MagicHourError:
         raise
     except Exception as error:

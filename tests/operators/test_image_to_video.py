@@ -110,7 +110,7 @@ def test_url_is_sent_as_it_is_and_the_id_is_returned_and_pushed(sandbox: Any, co
         "name": "cat",
     }
     assert project_id == newest(sandbox).id
-    assert run["ti"].xcom == {"project_id": project_id, "credits_charged": newest(sandbox).price}
+    assert run["ti"].xcom == {"project_id": project_id, "credits_charged": newest(sandbox).price, "kind": "video"}
 
 
 @pytest.mark.parametrize(
@@ -464,7 +464,7 @@ def test_retry_finds_the_project_and_pays_nothing(
             continue
         with pytest.raises((MagicHourTimeoutError, TaskDeferred)):
             task.execute(run)
-        assert run["ti"].xcom == {"project_id": newest(sandbox).id, "credits_charged": newest(sandbox).price}
+        assert run["ti"].xcom == {"project_id": newest(sandbox).id, "credits_charged": newest(sandbox).price, "kind": "video"}
     assert posts(sandbox) == 1
     assert len(sandbox.requests.to("upload")) == 1
 

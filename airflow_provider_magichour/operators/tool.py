@@ -1,0 +1,353 @@
+"""What submits a project of any tool, once: the base of all operators that cost credits."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from airflow_provider_magichour.compat import conf
+from airflow_provider_magichour.informing import informing
+from airflow_provider_magichour.links import MagicHourProjectLink, push_link
+from airflow_provider_magichour.tasks import (
+    Argument,
+    SignedUrlField,
+    WaitingTask,
+    credits,
+    seconds,
+    truth,
+    truth_or_as_it_is,
+)
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from airflow_provider_magichour.api.schemas import Project
+    from airflow_provider_magichour.api.tools import Kind, Request, Tool
+    from airflow_provider_magichour.compat import Context
+    from airflow_provider_magichour.media.sources import Source
+    from airflow_provider_magichour.submission.record import Journal
+    from airflow_provider_magichour.submission.submit import Submission, Submitted
+
+
+RENDERERS = {"prompt": "md", "assets": "json", "style": "json", "references": "json"}
+"""How Airflow's UI shows some arguments."""
+
+
+class ToolOperator(WaitingTask):
+    """Submit a project of one tool to Magic Hour, which costs credits, once.
+
+    A subclass says which tool, and where its own arguments stand in the API's body: they become attributes and template
+    fields, and its signature and docstring go on with those of this class.
+
+    :param name: the project's name in Magic Hour's library; by default dag, task, run and four random characters.
+        (templated)
+    :param magichour_conn_id: id of the Magic Hour connection. (templated)
+    :param conn_id: id of the connection of the storage that files are read from. (templated)
+    :param extra_body: further fields of the API, merged deeply; may not contradict the others. (templated)
+    :param wait_for_completion: wait until the project is finished; None: wait if ``deferrable=True`` is given.
+    :param deferrable: wait in the triggerer, without a worker. Airflow's ``[operators] default_deferrable`` alone makes
+        no task wait.
+    :param poll_interval: seconds between looks, from 1 up; by default none before 0.3 of the tool's usual render time,
+        then 5 (images and audio: 2), or deferred 1 to 30 as the triggerer has learned from 20 alike. (templated)
+    :param timeout: seconds (or ``timedelta``) that a try waits. (templated)
+    :param durable: remember the submission; False submits, and pays, at each try.
+    :param on_unsure_submission: when it is not known whether a project was made: ``fail``, or ``resubmit``, which
+        may pay twice.
+    :param max_credits: refuse to submit what is estimated to cost more, and what has no known price. (templated)
+    :param check_balance: ask for the account's credits before submitting; too few fail the try, and a retry looks
+        again.
+    :param validate_request: refuse what the AI model is known not to do.
+    :raises MagicHourInvalidRequestError: before anything is sent; not retried.
+    :raises MagicHourStorageError: a file cannot be read.
+    :raises MagicHourRejectedError: the API refused the request; not retried.
+    :raises MagicHourApiError: the API, or the way to it, failed.
+    :raises MagicHourUnsureSubmissionError: a project may exist; the message says what to do; not retried.
+    :raises MagicHourProjectFailedError: it was waited for and ended as error; a retry submits a new one.
+    :raises MagicHourProjectRejectedError: the same, in a way that another try cannot heal, or a person canceled it, or
+        it was adopted; not retried.
+    :raises MagicHourTimeoutError: it was waited for in vain; a retry waits for the same project.
+    """
+
+    tool: str
+    arguments: Mapping[str, str] = {}
+    """Dotted path in the API's body of each argument of a subclass."""
+
+    template_fields: Sequence[str] = (
+        "name",
+        "magichour_conn_id",
+        "conn_id",
+        "extra_body",
+        "poll_interval",
+        "timeout",
+        "max_credits",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"extra_body": "json"}
+    operator_extra_links = (MagicHourProjectLink(),)
+    ui_color = "#e8e1fa"
+
+    extra_body = SignedUrlField()
+    name = SignedUrlField()
+    conn_id = Argument()
+    poll_interval = Argument()
+    wait_for_completion = Argument(truth_or_as_it_is)
+    deferrable = Argument(truth_or_as_it_is)
+    durable = Argument(truth_or_as_it_is)
+    check_balance = Argument(truth_or_as_it_is)
+    validate_request = Argument(truth_or_as_it_is)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "arguments" not in vars(cls):
+            return
+        for argument in cls.arguments:
+            field = SignedUrlField()
+            field.__set_name__(cls, argument)
+            setattr(cls, argument, field)
+        cls.template_fields = (*vars(cls).get("template_fields", ()), *cls.arguments, *ToolOperator.template_fields)
+        shown = {name: how for name, how in RENDERERS.items() if name in cls.arguments}
+        cls.template_fields_renderers = {**ToolOperator.template_fields_renderers, **shown}
+        if cls.__doc__:
+            shared = inspect.cleandoc(ToolOperator.__doc__ or "")
+            cls.__doc__ = f"{inspect.cleandoc(cls.__doc__)}\n{shared[shared.find(':param') :]}"
+        cls.__init__.__signature__ = _signature(cls)  # type: ignore[attr-defined]
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        magichour_conn_id: str = "magichour_default",
+        conn_id: str | None = None,
+        extra_body: dict[str, Any] | None = None,
+        wait_for_completion: bool | None = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: float | None = None,
+        timeout: float | timedelta = 3600,
+        durable: bool = True,
+        on_unsure_submission: Literal["fail", "resubmit"] = "fail",
+        max_credits: float | str | None = None,
+        check_balance: bool = False,
+        validate_request: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        given = {argument: kwargs.pop(argument) for argument in self.arguments if argument in kwargs}
+        super().__init__(**kwargs)
+        for argument, value in given.items():
+            setattr(self, argument, value)
+        self.name = name
+        self.magichour_conn_id = magichour_conn_id
+        self.conn_id = conn_id
+        self.extra_body = extra_body
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable
+        self.poll_interval = poll_interval
+        self.timeout = timeout
+        self.durable = durable
+        self.on_unsure_submission = on_unsure_submission
+        self.max_credits = max_credits
+        self.check_balance = check_balance
+        self.validate_request = validate_request
+        self._project_id: str | None = None
+
+    def execute(self, context: Context) -> Any:
+        """Submit, or find what an earlier run of this task submitted; then wait, if asked to."""
+        from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
+        from airflow_provider_magichour.submission.submit import paid_note
+
+        if self.durable and "task_state_store" not in context:
+            self.log.warning(
+                "This Airflow has no task state store (3.3 has one): a retry of this task submits, and pays, again"
+            )
+        journal = self._journal(context)
+        try:
+            submission = self._submission(context, journal)
+        except MagicHourInvalidRequestError as error:
+            raise MagicHourInvalidRequestError(f"{error}{paid_note(journal)}") from None
+        submitted = submission.run()
+        self._project_id = submitted.project_id
+        self._tell(context, submission, submitted)
+        if not self._waits():
+            self._returns(context, journal, submitted.project_id)
+            return submitted.project_id
+        if submitted.project and submitted.project.is_finished:
+            return self.conclude(context, submitted.project, submission.request.tool.kind)
+        return self._wait(context, journal, submitted)
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Return the project that the trigger has waited for."""
+        from airflow_provider_magichour.media.lineage import note_submission
+        from airflow_provider_magichour.waiting.ending import read_event
+
+        # Airflow gathers lineage in a process: what was noted in the one that deferred is lost.
+        with informing("what it read and made to the lineage"):
+            note_submission(self.hook, self._request(context), read_event(event).project_id)
+        return self.end_from_event(context, event)
+
+    def on_kill(self) -> None:
+        """Say that the project goes on: the API has no cancel, and deleting a project is none."""
+        if self._project_id:
+            self.log.warning(
+                "Killed; Magic Hour project %s goes on and costs its credits. A retry or a clear of this task "
+                "finds it again.",
+                self._project_id,
+            )
+
+    def conclude(self, context: Context, project: Project, kind: Kind) -> dict[str, Any]:
+        """Return the finished project; one that failed raises, and a retry submits anew where that can help."""
+        from airflow_provider_magichour.submission.submit import is_adopted
+        from airflow_provider_magichour.waiting.ending import project_failure
+
+        journal = self._journal(context)
+        if project.credits_charged is not None:
+            self.push(context, project_id=project.id, credits_charged=project.credits_charged)
+        if project.is_failed:
+            raise project_failure(project, resubmits=not is_adopted(journal))
+        self._returns(context, journal, project.id)
+        return self.result(context, project, kind)
+
+    def project_kind(self) -> Kind:
+        """Return the kind of project that the tool makes."""
+        return self._row().kind
+
+    def _row(self) -> Tool:
+        from airflow_provider_magichour.api.tool_rows import tool_named
+
+        return tool_named(self.tool)
+
+    def timed_out(self, message: str) -> Exception:
+        """Return a retryable error: the retry waits for the same project."""
+        from airflow_provider_magichour.exceptions import MagicHourTimeoutError
+
+        return MagicHourTimeoutError(message)
+
+    def _waits(self) -> bool:
+        """Whoever asks for a deferrable task wants it to wait; Airflow's own default says nothing about waiting."""
+        if self.wait_for_completion is not None:
+            return truth("wait_for_completion", self.wait_for_completion)
+        # What was given to the operator, or by default_args, is kept there alone (3.0 to 3.3).
+        is_given = "deferrable" in getattr(self, "_BaseOperator__init_kwargs", {})
+        return is_given and truth("deferrable", self.deferrable)
+
+    def _request(self, context: Context) -> Request:
+        """Check the arguments; the table of AI models has its say where something is to be submitted."""
+        from airflow_provider_magichour.api.requests import field_warnings, tool_request
+        from airflow_provider_magichour.submission.submit import default_name
+
+        request = tool_request(
+            self.tool,
+            {path: getattr(self, argument) for argument, path in self.arguments.items()},
+            name=default_name(context["ti"]) if self.name is None else self.name,
+            extra_body=self.extra_body,
+            validate=False,
+            names=self._names(),
+        )
+        for message in field_warnings(request):
+            self.log.warning("%s", message)
+        return request
+
+    def _names(self) -> dict[str, str]:
+        return {path: argument for argument, path in self.arguments.items()}
+
+    def _submission(self, context: Context, journal: Journal) -> Submission:
+        """Check all that can be known before anything is sent."""
+        from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
+        from airflow_provider_magichour.submission.budget import Budget
+        from airflow_provider_magichour.submission.submit import Submission
+
+        if self.on_unsure_submission not in ("fail", "resubmit"):
+            raise MagicHourInvalidRequestError(
+                f"on_unsure_submission={self.on_unsure_submission!r}: 'fail' or 'resubmit' is needed"
+            )
+        self._timeout = seconds("timeout", self.timeout)
+        self._interval = None if self.poll_interval is None else seconds("poll_interval", self.poll_interval)
+        limit = None if self.max_credits is None else credits("max_credits", self.max_credits)
+        return Submission(
+            hook=self.hook,
+            journal=journal,
+            request=self._request(context),
+            locate=self._source,
+            max_tries=context["ti"].max_tries,
+            on_unsure=self.on_unsure_submission,
+            waits=self._waits(),
+            budget=Budget(limit, truth("check_balance", self.check_balance)),
+            validate=truth("validate_request", self.validate_request),
+        )
+
+    def _source(self, path: str, value: str) -> Source | None:
+        from airflow_provider_magichour.media.sources import source_of
+
+        media = self._row().files[re.sub(r"\[\d+\]", "[]", path)]
+        return source_of(self._names().get(path, path), value, self.conn_id, media)
+
+    def _tell(self, context: Context, submission: Submission, submitted: Submitted) -> None:
+        """Let Airflow show what goes on: link, side keys and lineage."""
+        from airflow_provider_magichour.media.lineage import note_submission
+
+        push_link(context, submitted.project_id, submission.request.tool.kind)
+        self.push(
+            context,
+            project_id=submitted.project_id,
+            credits_charged=submitted.credits_charged,
+            kind=submission.request.tool.kind,
+        )
+        note_submission(self.hook, submission.request, submitted.project_id)
+
+    def _journal(self, context: Context) -> Journal:
+        from airflow_provider_magichour.submission.record import Journal, key_for
+
+        store = context.get("task_state_store") if self.durable else None
+        return Journal(store, key_for(context["ti"], self))
+
+    def _wait(self, context: Context, journal: Journal, submitted: Submitted) -> Any:
+        watch = self.watch(
+            context,
+            submitted.project_id,
+            timeout=self._timeout,
+            interval=self._interval,
+            credits_charged=submitted.credits_charged,
+            tool=self._row(),
+        )
+        with closing(self.lookout()) as lookout:
+            step = lookout.look(watch)
+            if step.end is None and self.deferrable:
+                journal.settle()
+                self.defer_to_trigger(step.watch)
+            if step.end is None:
+                step = lookout.wait(step.watch)
+        return self.end(context, step)
+
+    def _returns(self, context: Context, journal: Journal, project_id: str) -> None:
+        """Let it be noted that the task has returned, so that a clear of the success is told from a retry.
+
+        Only once Airflow has taken the task as succeeded, with all its XComs, which is when it calls this (3.3.2): a
+        task that fails after ``execute`` has no result, and what it paid for is returned by the next run.
+        """
+        from airflow_provider_magichour.submission.submit import note_project, note_returned
+
+        note_project(journal, project_id)
+        ti = context["ti"]
+        task = getattr(ti, "task", None) or self
+
+        def note(_: Context) -> None:
+            note_returned(journal, project_id, try_number=ti.try_number, max_tries=ti.max_tries)
+
+        task.on_success_callback = [*_callbacks(task.on_success_callback), note]
+
+
+def _signature(cls: type[ToolOperator]) -> inspect.Signature:
+    """Return a subclass's own arguments and the shared ones: what default_args and expand() may set (Airflow 3.3.2)."""
+    own, shared = inspect.signature(cls.__init__).parameters, inspect.signature(ToolOperator.__init__).parameters
+    optional = {
+        argument: inspect.Parameter(argument, inspect.Parameter.KEYWORD_ONLY, default=None)
+        for argument in cls.arguments
+    }
+    known = {**own, **{name: each for name, each in (optional | dict(shared)).items() if name not in own}}
+    rest = known.pop("kwargs")
+    return inspect.Signature([*known.values(), rest])
+
+
+def _callbacks(given: Any) -> list[Any]:
+    """Return an operator's callbacks; what was set after it was made may be a single one."""
+    return list(given) if isinstance(given, list | tuple) else [given] if given else []
