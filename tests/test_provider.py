@@ -22,7 +22,11 @@ import airflow_provider_magichour
 from airflow_provider_magichour import exceptions, get_provider_info
 from airflow_provider_magichour.api.settings import ClientSettings
 from airflow_provider_magichour.hooks import MagicHourHook
-from airflow_provider_magichour.operators import MagicHourDownloadOperator, MagicHourImageToVideoOperator
+from airflow_provider_magichour.operators import (
+    MagicHourDownloadOperator,
+    MagicHourGenerateOperator,
+    MagicHourImageToVideoOperator,
+)
 from airflow_provider_magichour.sensors import MagicHourProjectSensor
 from airflow_provider_magichour.triggers import MagicHourProjectTrigger
 
@@ -42,6 +46,7 @@ OPERATORS = [
 ]
 PUBLIC_CLASSES = [
     MagicHourHook,
+    MagicHourGenerateOperator,
     MagicHourImageToVideoOperator,
     MagicHourDownloadOperator,
     MagicHourProjectSensor,

@@ -43,6 +43,9 @@ class MagicHourGenerateOperator(ToolOperator):
         self.arguments = {name: name for name in top_level_fields() if name in kwargs}
         declared = [name for name in type(self).template_fields if name not in type(self).arguments]
         self.template_fields = (*declared, *self.arguments)
+        renderers = type(self).template_fields_renderers.items()
+        shown = {name: how for name, how in renderers if name in self.template_fields}
+        self.template_fields_renderers = shown  # type: ignore[misc]
         try:
             super().__init__(**kwargs)
         except TypeError as error:

@@ -111,7 +111,10 @@ class ToolOperator(WaitingTask):
         cls.template_fields_renderers = {**ToolOperator.template_fields_renderers, **shown}
         if cls.__doc__:
             shared = inspect.cleandoc(ToolOperator.__doc__ or "")
-            cls.__doc__ = f"{inspect.cleandoc(cls.__doc__)}\n{shared[shared.find(':param') :]}"
+            own = inspect.cleandoc(cls.__doc__)
+            fields = [f":param {name}: the API's field of that name. (templated)" for name in cls.arguments]
+            told = [line for line in fields if line.partition(": ")[0] not in own]
+            cls.__doc__ = "\n".join([own, *told, shared[shared.find(":param") :]])
         cls.__init__.__signature__ = _signature(cls)  # type: ignore[attr-defined]
 
     def __init__(

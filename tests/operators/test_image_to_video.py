@@ -296,6 +296,7 @@ def check_result(result: dict[str, Any], expected: dict[str, Any], run: Any) -> 
         "project_id": expected["project_id"],
         "credits_charged": expected["credits_charged"],
         "download_urls": result["download_urls"],
+        "kind": "video",
     }
 
 
@@ -464,7 +465,11 @@ def test_retry_finds_the_project_and_pays_nothing(
             continue
         with pytest.raises((MagicHourTimeoutError, TaskDeferred)):
             task.execute(run)
-        assert run["ti"].xcom == {"project_id": newest(sandbox).id, "credits_charged": newest(sandbox).price, "kind": "video"}
+        assert run["ti"].xcom == {
+            "project_id": newest(sandbox).id,
+            "credits_charged": newest(sandbox).price,
+            "kind": "video",
+        }
     assert posts(sandbox) == 1
     assert len(sandbox.requests.to("upload")) == 1
 

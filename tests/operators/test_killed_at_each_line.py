@@ -24,7 +24,7 @@ from tests.conftest import PACKAGE
 from tests.operators.test_image_to_video import wait_in_triggerer
 from tests.scenes.killing import Killed, Killer, Life, Point
 
-OPERATOR = ("operators.image_to_video", "tasks")
+OPERATOR = ("operators.image_to_video", "operators.tool", "tasks")
 RECORDED = ("submission.submit", "submission.record")
 SUBMISSION = (*RECORDED, "submission.uploads")
 CLIENT = ("hooks", "api.client", "api.repeats")
