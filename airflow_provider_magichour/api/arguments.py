@@ -87,7 +87,7 @@ def plain(value: Any, where: str = "", names: Mapping[str, str] = MappingProxyTy
     """
     name = names.get(where, where)
     if depth > DEEPEST:
-        steps = where.split(".")
+        steps = [step.partition("[")[0] for step in where.split(".")]
         longest_first = reversed(list(accumulate(steps, "{}.{}".format)))
         argument = next((names[path] for path in longest_first if path in names), steps[0])
         raise MagicHourInvalidRequestError(f"{argument} is nested deeper than {DEEPEST}. Nothing was sent.")
