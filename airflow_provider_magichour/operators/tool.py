@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from airflow_provider_magichour.media.sources import Source
     from airflow_provider_magichour.submission.record import Journal
     from airflow_provider_magichour.submission.submit import Submission, Submitted
+    from airflow_provider_magichour.waiting.ending import WaitEvent
 
 
 RENDERERS = {"prompt": "md", "assets": "json", "style": "json", "references": "json"}
@@ -139,18 +140,12 @@ class ToolOperator(WaitingTask):
         super().__init__(**kwargs)
         for argument, value in given.items():
             setattr(self, argument, value)
-        self.name = name
-        self.magichour_conn_id = magichour_conn_id
-        self.conn_id = conn_id
-        self.extra_body = extra_body
-        self.wait_for_completion = wait_for_completion
-        self.deferrable = deferrable
-        self.poll_interval = poll_interval
-        self.timeout = timeout
-        self.durable = durable
-        self.on_unsure_submission = on_unsure_submission
-        self.max_credits = max_credits
-        self.check_balance = check_balance
+        self.name, self.extra_body = name, extra_body
+        self.magichour_conn_id, self.conn_id = magichour_conn_id, conn_id
+        self.wait_for_completion, self.deferrable = wait_for_completion, deferrable
+        self.poll_interval, self.timeout = poll_interval, timeout
+        self.durable, self.on_unsure_submission = durable, on_unsure_submission
+        self.max_credits, self.check_balance = max_credits, check_balance
         self.validate_request = validate_request
         self._project_id: str | None = None
 
@@ -171,6 +166,7 @@ class ToolOperator(WaitingTask):
         submitted = submission.run()
         self._project_id = submitted.project_id
         self._tell(context, submission, submitted)
+        journal.settle()
         if not self._waits():
             self._returns(context, journal, submitted.project_id)
             return submitted.project_id
@@ -199,14 +195,14 @@ class ToolOperator(WaitingTask):
 
     def conclude(self, context: Context, project: Project, kind: Kind) -> dict[str, Any]:
         """Return the finished project; one that failed raises, and a retry submits anew where that can help."""
-        from airflow_provider_magichour.submission.submit import is_adopted
+        from airflow_provider_magichour.submission.submit import note_failed
         from airflow_provider_magichour.waiting.ending import project_failure
 
         journal = self._journal(context)
         if project.credits_charged is not None:
             self.push(context, project_id=project.id, credits_charged=project.credits_charged)
         if project.is_failed:
-            raise project_failure(project, resubmits=not is_adopted(journal))
+            raise project_failure(project, resubmits=not note_failed(journal, project))
         self._returns(context, journal, project.id)
         return self.result(context, project, kind)
 
@@ -263,6 +259,8 @@ class ToolOperator(WaitingTask):
             raise MagicHourInvalidRequestError(
                 f"on_unsure_submission={self.on_unsure_submission!r}: 'fail' or 'resubmit' is needed"
             )
+        for name in ("durable", "deferrable"):
+            truth(name, getattr(self, name))
         self._timeout = seconds("timeout", self.timeout)
         self._interval = None if self.poll_interval is None else seconds("poll_interval", self.poll_interval)
         limit = None if self.max_credits is None else credits("max_credits", self.max_credits)
@@ -321,15 +319,20 @@ class ToolOperator(WaitingTask):
                 step = lookout.wait(step.watch)
         return self.end(context, step)
 
+    def _ended(self, context: Context, ended: WaitEvent, project: Project | None) -> Any:
+        from airflow_provider_magichour.submission.submit import note_project
+
+        note_project(self._journal(context), ended.project_id)
+        return super()._ended(context, ended, project)
+
     def _returns(self, context: Context, journal: Journal, project_id: str) -> None:
         """Let it be noted that the task has returned, so that a clear of the success is told from a retry.
 
         Only once Airflow has taken the task as succeeded, with all its XComs, which is when it calls this (3.3.2): a
         task that fails after ``execute`` has no result, and what it paid for is returned by the next run.
         """
-        from airflow_provider_magichour.submission.submit import note_project, note_returned
+        from airflow_provider_magichour.submission.submit import note_returned
 
-        note_project(journal, project_id)
         ti = context["ti"]
         task = getattr(ti, "task", None) or self
 
