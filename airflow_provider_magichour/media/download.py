@@ -29,7 +29,7 @@ STARTS = 3
 
 EXTENSIONS: dict[Kind, tuple[str, frozenset[str]]] = {
     "video": ("mp4", VIDEO_EXTENSIONS | {"gif"}),
-    "image": ("png", IMAGE_EXTENSIONS | {"gif"}),
+    "image": ("png", IMAGE_EXTENSIONS | {"gif", "mp4", "webm"}),
     "audio": ("mp3", AUDIO_EXTENSIONS),
 }
 

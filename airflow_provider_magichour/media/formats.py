@@ -55,8 +55,9 @@ def _adts(head: bytes) -> bool:
 FORMATS: tuple[tuple[str, frozenset[Kind], Callable[[bytes], bool]], ...] = (
     ("HEIF or AVIF", frozenset({"image"}), _iso_of(*ISO_IMAGES)),
     ("MPEG-4 audio", frozenset({"audio"}), _iso_of(*ISO_AUDIO)),
-    ("MP4 or QuickTime", frozenset({"video", "audio"}), is_iso_media),
-    ("WebM or Matroska", frozenset({"video", "audio"}), _begins(b"\x1a\x45\xdf\xa3")),
+    # Images too: the API's tool for GIFs makes those of its results that are asked for as MP4 or WebM (SDK 0.90.0).
+    ("MP4 or QuickTime", frozenset({"video", "image", "audio"}), is_iso_media),
+    ("WebM or Matroska", frozenset({"video", "image", "audio"}), _begins(b"\x1a\x45\xdf\xa3")),
     ("AVI", frozenset({"video"}), _riff(b"AVI ")),
     ("GIF", frozenset({"image", "video"}), _begins(b"GIF87a", b"GIF89a")),
     ("PNG", frozenset({"image"}), _begins(b"\x89PNG\r\n\x1a\n")),

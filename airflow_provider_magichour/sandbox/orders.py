@@ -113,7 +113,7 @@ def read_order(tool: Tool, body: Mapping[str, Any]) -> Order:
     if tool.has_models:
         return _modelled(request, seconds)
     order = Order(request, seconds, request.body.get("resolution", ""), _has_sound(request), 0)
-    if order.format not in MOVING + STILL:
+    if tool.kind == "image" and order.format not in MOVING + STILL:
         raise Refused(422, f"output_format: '{order.format}' is not one of {', '.join(MOVING + STILL)}")
     cost = prices.estimate(tool.price, request.body) if tool.price else None
     return Order(request, seconds, order.resolution, order.audio, cost.credits if cost else _unpriced(order))

@@ -175,10 +175,10 @@ def _film_of(order: Order, seen: list[Input]) -> Film:
     from airflow_provider_magichour.sandbox.pictures import picture_size
     from airflow_provider_magichour.sandbox.rendering import Clip, Footage, neutral_picture
 
+    pictures = [each.frame() for each in seen]
     for each in seen:
         if each.data is not None and each.moves:
             return Footage(each.data, order.start, order.seconds, order.resolution, order.audio)
-    pictures = [each.frame() for each in seen[:2]]
     if not pictures:
         shape = {"aspect_ratio": "16:9", **order.request.body, "resolution": ""}
         pictures = [neutral_picture(order.seed, *picture_size(shape, None))]

@@ -73,6 +73,14 @@ def test_folder_gets_a_file_named_after_the_project(
     assert (tmp_path / f"{project}.mp4").read_bytes() == clip
 
 
+def test_image_that_moves_is_written_as_the_video_that_it_is(download: Any, sandbox: Any, tmp_path: Path) -> None:
+    job = sandbox.add_job("image")
+    job.results = sandbox.studio.sample("video").result()
+    (uri,) = download(job.id, f"{tmp_path}/", kind="image")
+    assert uri == f"{tmp_path}/{job.id}.mp4"
+    assert Path(uri).read_bytes() == job.result.file.read_bytes()
+
+
 @pytest.mark.parametrize("scheme", ["", "file://"])
 def test_file_is_written_as_named_and_its_folders_are_made(
     download: Any, project: str, clip: bytes, tmp_path: Path, scheme: str

@@ -11,13 +11,13 @@ from airflow_provider_magichour.media.formats import HEAD, Boxes, is_iso_media, 
 from tests.scenes.media import FTYP, movie
 
 FILES = {
-    "mp4": (FTYP, "va"),
-    "quicktime": (b"\0\0\0\x14ftypqt  \0\0\2\0qt  ", "va"),
-    "old quicktime": (b"\0\0\0\x08wide\0\0\1\0mdat", "va"),
+    "mp4": (FTYP, "via"),
+    "quicktime": (b"\0\0\0\x14ftypqt  \0\0\2\0qt  ", "via"),
+    "old quicktime": (b"\0\0\0\x08wide\0\0\1\0mdat", "via"),
     "m4a": (b"\0\0\0\x18ftypM4A \0\0\2\0isomiso2", "a"),
     "heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "i"),
     "avif": (b"\0\0\0\x18ftypavif\0\0\0\0mif1avif", "i"),
-    "webm": (b"\x1a\x45\xdf\xa3\x01\0\0\0", "va"),
+    "webm": (b"\x1a\x45\xdf\xa3\x01\0\0\0", "via"),
     "gif": (b"GIF89a\x01\0\x01\0", "vi"),
     "png": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "i"),
     "jpeg": (b"\xff\xd8\xff\xe0\0\x10JFIF", "i"),

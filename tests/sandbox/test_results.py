@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -12,11 +11,9 @@ pytest.importorskip("av", reason="the extra [sandbox] is not installed")
 pytest.importorskip("numpy", reason="the extra [sandbox] is not installed")
 
 # After the skips above: there is nothing to import without the extra.
-from airflow_provider_magichour.sandbox import Sandbox
 from airflow_provider_magichour.sandbox.studio import SAMPLES
 from tests.scenes.results import (
     BLUE,
-    PATIENCE,
     RED,
     filmed,
     heard,
@@ -29,21 +26,6 @@ from tests.scenes.results import (
     upload,
     video,
 )
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(render_seconds=0, credits=10**6) as running:
-        yield running
-
-
-@pytest.fixture
-def api(sandbox: Sandbox) -> Iterator[httpx.Client]:
-    sandbox.settings.render = True
-    headers = {"Authorization": f"Bearer {sandbox.api_key}"}
-    with httpx.Client(base_url=sandbox.url, headers=headers, timeout=PATIENCE, trust_env=False, verify=False) as client:
-        yield client
-
 
 # Pictures
 
@@ -208,6 +190,15 @@ def test_a_clip_has_the_width_and_height_that_a_tool_asks_for(api: httpx.Client)
     style = {"art_style": "x", "camera_effect": "x", "prompt_type": "custom", "transition_speed": 5}
     body = {"assets": {"audio_source": "none"}, "end_seconds": 1, "fps": 12, "width": 200, "height": 100}
     assert seen(made(api, "animation", style=style, **body))[0].shape == (100, 200, 3)
+
+
+def test_each_file_that_was_sent_is_looked_at(api: httpx.Client) -> None:
+    assets = {
+        "video_file_path": upload(api, video(RED), "video", "mp4"),
+        "image_file_path": upload(api, b"this is a text" * 20, "image", "png"),
+    }
+    project = project_of(api, "character-replace", assets=assets, end_seconds=1)
+    assert (project["status"], project["error"]["code"]) == ("error", "invalid_file_format")
 
 
 @pytest.mark.parametrize("sent", ["nothing", "a text", "a picture"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -22,7 +21,6 @@ from tests.scenes.bodies import body_of, put, take_out
 from tests.scenes.results import (
     BLUE,
     ELSEWHERE,
-    PATIENCE,
     eventually,
     is_coloured,
     picture,
@@ -34,20 +32,6 @@ from tests.scenes.results import (
 
 ALL = pytest.mark.parametrize("tool", TOOLS.values(), ids=lambda tool: tool.name)
 CHOSEN = {"assets.video_source": "file", "assets.audio_source": "file"}
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(render_seconds=0, credits=10**6) as running:
-        yield running
-
-
-@pytest.fixture
-def api(sandbox: Sandbox) -> Iterator[httpx.Client]:
-    sandbox.settings.render = True
-    headers = {"Authorization": f"Bearer {sandbox.api_key}"}
-    with httpx.Client(base_url=sandbox.url, headers=headers, timeout=PATIENCE, trust_env=False, verify=False) as client:
-        yield client
 
 
 # What the rows refuse
@@ -173,7 +157,9 @@ def test_a_tool_that_is_new_needs_a_row_and_no_more(monkeypatch: pytest.MonkeyPa
     with Sandbox(render_seconds=0) as sandbox:
         headers = {"Authorization": f"Bearer {sandbox.api_key}"}
         with httpx.Client(base_url=sandbox.url, headers=headers, trust_env=False, verify=False) as api:
-            project = project_of(api, "ai-jingle", duration=2, style={"prompt": "buy it"}, name="one")
+            project = project_of(
+                api, "ai-jingle", duration=2, style={"prompt": "buy it"}, name="one", output_format="mp3"
+            )
             assert api.post("/v1/ai-jingle", json={"duration": 2}).status_code == 400
     assert (project["type"], project["name"], project["credits_charged"]) == ("JINGLE", "one", 7)
 
