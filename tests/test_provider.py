@@ -23,6 +23,7 @@ from airflow_provider_magichour import exceptions, get_provider_info
 from airflow_provider_magichour.api.settings import ClientSettings
 from airflow_provider_magichour.hooks import MagicHourHook
 from airflow_provider_magichour.operators import (
+    MagicHourDetectFacesOperator,
     MagicHourDownloadOperator,
     MagicHourGenerateOperator,
     MagicHourImageToVideoOperator,
@@ -42,6 +43,10 @@ OPERATORS = [
         MagicHourDownloadOperator(task_id="fetch", project_id="p1", destination="clips/"),
         id="MagicHourDownloadOperator",
     ),
+    pytest.param(
+        MagicHourDetectFacesOperator(task_id="detect", target="a.png"),
+        id="MagicHourDetectFacesOperator",
+    ),
     pytest.param(MagicHourProjectSensor(task_id="wait", project_id="p1"), id="MagicHourProjectSensor"),
 ]
 PUBLIC_CLASSES = [
@@ -49,6 +54,7 @@ PUBLIC_CLASSES = [
     MagicHourGenerateOperator,
     MagicHourImageToVideoOperator,
     MagicHourDownloadOperator,
+    MagicHourDetectFacesOperator,
     MagicHourProjectSensor,
     MagicHourProjectTrigger,
     exceptions.MagicHourApiError,

@@ -7,7 +7,7 @@ ones and use words nobody has seen.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WrapValidator, model_validator
 from pydantic_core import PydanticCustomError
@@ -110,6 +110,8 @@ class Project(_Read):
     All others are None where the API does not tell: ``name``, ``type``, ``created_at``, ``width`` and ``height`` in
     pixels, ``fps``, ``end_seconds``, ``enabled``.
     """
+
+    noun: ClassVar[str] = "project"
 
     id: Id
     status: Said
@@ -226,6 +228,8 @@ class FaceDetection(Project):
 
     :param faces: what was found so far, from left to right in each frame; all of them once it is complete.
     """
+
+    noun: ClassVar[str] = "face detection"
 
     faces: Annotated[tuple[Face, ...], WrapValidator(lenient_list)] = ()
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from airflow_provider_magichour.api.capabilities import EXTENSIONS
 from airflow_provider_magichour.api.signatures import discreet, shown, without_login, without_signatures
 from airflow_provider_magichour.api.tools import Kind, Media, Request
 from airflow_provider_magichour.compat import ObjectStoragePath
-from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
+from airflow_provider_magichour.exceptions import MagicHourError, MagicHourInvalidRequestError, MagicHourStorageError
 from airflow_provider_magichour.media.stores import (
     URI,
     AnyPath,
@@ -23,6 +23,10 @@ from airflow_provider_magichour.media.stores import (
     storage_errors,
     uri_of,
 )
+
+if TYPE_CHECKING:
+    from airflow_provider_magichour.api.schemas import UploadUrl
+    from airflow_provider_magichour.hooks import MagicHourHook
 
 MAGIC_HOUR_PATHS = ("api-assets/", "saved-items/")
 WEB = ("http://", "https://")
@@ -159,7 +163,29 @@ def file_uris(request: Request) -> list[str]:
 
     :param request: with the files as the user named them.
     """
-    return [_uri_named(value) for value in request.files.values() if not value.startswith(MAGIC_HOUR_PATHS)]
+    return uris_of(request.files.values())
+
+
+def uris_of(values: Iterable[str]) -> list[str]:
+    """Return the URIs of files as :func:`file_uris` does, but for those that Magic Hour has itself."""
+    return [_uri_named(value) for value in values if not value.startswith(MAGIC_HOUR_PATHS)]
+
+
+def uploaded(hook: MagicHourHook, source: Source, opener: Callable[[], IO[bytes]] | None = None) -> UploadUrl:
+    """Upload a file; costs nothing.
+
+    :param opener: opens it in another way.
+    :raises MagicHourStorageError: when it cannot be read in full.
+    :raises MagicHourApiError: when the API, or the way to it, failed.
+    """
+    try:
+        return hook.upload(opener or source.open, size=source.size, extension=source.extension, type=source.type)
+    except MagicHourError:
+        raise
+    except Exception as error:
+        raise MagicHourStorageError(
+            f"Could not read {source.path} in full ({error}); was it changed meanwhile? Nothing was submitted."
+        ) from error
 
 
 def _uri_named(value: str) -> str:

@@ -19,7 +19,7 @@ from airflow_provider_magichour.exceptions import (
     MagicHourStorageError,
 )
 from airflow_provider_magichour.hooks import MagicHourHook
-from airflow_provider_magichour.media.sources import Source
+from airflow_provider_magichour.media.sources import Source, uploaded
 from airflow_provider_magichour.submission.record import Journal, Record, Unreadable, Upload, timestamp
 
 log = logging.getLogger(__name__)
@@ -134,14 +134,7 @@ def _uploaded(hook: MagicHourHook, source: Source, identity: str, account: str) 
         nonlocal checksum
         checksum = digest
 
-    try:
-        target = hook.upload(opened, size=source.size, extension=source.extension, type=source.type)
-    except MagicHourError:
-        raise
-    except Exception as error:
-        raise MagicHourStorageError(
-            f"Could not read {source.path} in full ({error}); was it changed meanwhile? Nothing was submitted."
-        ) from error
+    target = uploaded(hook, source, opened)
     return Upload(
         source=without_login(str(source.path)),
         file=identity,

@@ -7,10 +7,11 @@ import logging
 import os
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from airflow_provider_magichour.api.client import AsyncMagicHourClient, MagicHourClient
-from airflow_provider_magichour.api.endpoints import get_project
+from airflow_provider_magichour.api.endpoints import Call, get_project
 from airflow_provider_magichour.api.schemas import Project
 from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourError
 from airflow_provider_magichour.hooks import MagicHourHook
@@ -25,14 +26,20 @@ LAST_LOOK = 60.0
 """Seconds after the deadline in which the last look, which begins on it, may still get its turn and its answer."""
 
 
+def _project(watch: Watch) -> Call[Project]:
+    return get_project(watch.project_id, watch.kind)
+
+
 class Lookout:
     """Looks at a project from the worker, over one connection. The API's trouble never raises.
 
     :param hook: way to the API; after a refused key it resolves the Airflow connection anew.
+    :param ask: what is asked of the API at each look.
     """
 
-    def __init__(self, hook: MagicHourHook) -> None:
+    def __init__(self, hook: MagicHourHook, ask: Callable[[Watch], Call[Any]] = _project) -> None:
         self._hook = hook
+        self._ask = ask
         self._client: MagicHourClient | None = None
 
     def look(self, watch: Watch) -> Step:
@@ -45,7 +52,7 @@ class Lookout:
         except Exception as error:
             return _decided(watch, _unresolved(self._hook, error), "")
         try:
-            seen: Project | MagicHourApiError = client.send(get_project(watch.project_id, watch.kind))
+            seen: Project | MagicHourApiError = client.send(self._ask(watch))
         except MagicHourApiError as error:
             seen = error
             if error.status_code == 401:
@@ -116,7 +123,7 @@ class AsyncLookout:
         self._tell_queue(client)
         key = client.settings.key_digest
         try:
-            return await client.send(get_project(watch.project_id, watch.kind)), key
+            return await client.send(_project(watch)), key
         except MagicHourApiError as error:
             if error.status_code == 401:
                 self._shared.doubt()

@@ -120,7 +120,7 @@ def next_step(
 def _after_project(watch: Watch, project: Project, now: float, renders: Sequence[float]) -> Step:
     note, warns = None, False
     if project.status != watch.status:
-        note = f"Magic Hour project {project.id} is {project.status} after {now - watch.started_at:.0f} s"
+        note = f"Magic Hour {project.noun} {project.id} is {project.status} after {now - watch.started_at:.0f} s"
         if project.is_unknown and not watch.has_told_word:
             warns = True
             note += ": a status that this version does not know. It is taken for unfinished until the deadline"
