@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
-from pprint import pformat
 from typing import Any
 
 from airflow_provider_magichour.api.capabilities import PRICES_OF
@@ -30,6 +30,9 @@ medians, and none is known of the newest tools.
 | tool | makes | price | usual time |
 | --- | --- | --- | --- |
 """
+
+LINE = 120
+"""Characters of a line of code."""
 
 WHAT = {
     "text": "a text",
@@ -148,11 +151,22 @@ def _values(values: tuple[str, ...]) -> str:
 def call(tool: Tool) -> str:
     """Return a call of the operator, as a DAG has it."""
     arguments = {"task_id": tool.name.replace("-", "_"), "tool": tool.name, **example(tool)}
-    lines = [
-        f"    {name}={pformat(value, width=90, sort_dicts=False)},".replace("\n", "\n" + " " * (len(name) + 5))
-        for name, value in arguments.items()
-    ]
-    return "MagicHourGenerateOperator(\n" + "\n".join(lines).replace("'", '"') + "\n)\n"
+    lines = [f"    {name}={literal(value, 4, len(name) + 5)},\n" for name, value in arguments.items()]
+    return f"MagicHourGenerateOperator(\n{''.join(lines)})\n"
+
+
+def literal(value: Any, indent: int, column: int) -> str:
+    """Return a value as the formatter writes it: in one line where that fits.
+
+    :param indent: of the line that it stands in.
+    :param column: where it begins.
+    """
+    flat = json.dumps(value)
+    if column + len(flat) < LINE or not isinstance(value, dict):
+        return "True" if value is True else flat
+    inner = indent + 4
+    lines = [f'{" " * inner}"{name}": {literal(each, inner, inner + len(name) + 4)},\n' for name, each in value.items()]
+    return f"{{\n{''.join(lines)}{' ' * indent}}}"
 
 
 def example(tool: Tool) -> dict[str, Any]:
