@@ -40,6 +40,16 @@ def push_link(context: Context, project_id: str, kind: Kind) -> None:
     :param kind: ``video``, ``image`` or ``audio``.
     """
     with informing("the link to the project"):
+        link = library_url(project_id, kind)
+    with informing("the link to the project"):
         # The form of the URL: Magic Hour's inputs and outputs page, 2026-08-22.
         link = f"{LIBRARY}?{kind}Id={quote(project_id, safe='')}"
         context["ti"].xcom_push(key=MagicHourProjectLink().xcom_key, value=link)
+
+
+def library_url(project_id: str, kind: Kind) -> str:
+    """Return where a project is in the library, which the API takes for a file too.
+
+    Source: inputs and outputs page, 2026-08-22.
+    """
+    return f"{LIBRARY}?{kind}Id={quote(project_id, safe='')}"

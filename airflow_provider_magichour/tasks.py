@@ -17,6 +17,7 @@ from airflow_provider_magichour.api.signatures import secrets_in, shown, without
 from airflow_provider_magichour.compat import AirflowException, BaseOperator
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 from airflow_provider_magichour.informing import informing
+from airflow_provider_magichour.links import library_url
 
 if TYPE_CHECKING:
     from airflow_provider_magichour.api.schemas import Project
@@ -266,7 +267,8 @@ class Hidden:
 class SignedUrlField(Argument):
     """An operator's image, or another field that may hold URLs: their queries and logins are masked in what is logged.
 
-    So they are in rendered fields; Airflow 3.3.2 masks in dicts and lists five levels deep.
+    So they are in rendered fields; Airflow 3.3.2 masks in dicts and lists five levels deep. What a waiting task
+    returned, at any depth, becomes the URL of its project in the library, which nothing signs.
     """
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
@@ -274,12 +276,33 @@ class SignedUrlField(Argument):
         return hidden.value if isinstance(hidden, Hidden) else hidden
 
     def __set__(self, instance: Any, value: Any) -> None:
-        super().__set__(instance, value)
+        super().__set__(instance, chained(value))
         instance.__dict__[self._name] = Hidden(instance.__dict__[self._name])
         for secret in secrets_in(value):
             from airflow_provider_magichour.compat import mask_secret
 
             mask_secret(secret)
+
+
+def chained(value: Any, depth: int = 0) -> Any:
+    """Return a value in which what a waiting task returned, a dict or the text of it, is its project in the library.
+
+    Without one it is the very same object: any other Airflow renders again where ``expand`` gave it (3.3.2).
+    """
+    if depth > DEEPEST:
+        return value
+    result = _returned(value) if isinstance(value, str) else value
+    if isinstance(result, Mapping) and result.get("kind") in ("video", "image", "audio"):
+        project_id = result.get("project_id")
+        if isinstance(project_id, str):
+            return library_url(project_id, result["kind"])
+    if isinstance(value, Mapping):
+        items = {name: chained(each, depth + 1) for name, each in value.items()}
+        return value if all(items[name] is each for name, each in value.items()) else items
+    if isinstance(value, list | tuple):
+        each_one = [chained(each, depth + 1) for each in value]
+        return value if all(new is old for new, old in zip(each_one, value, strict=True)) else each_one
+    return value
 
 
 def truth(name: str, value: Any) -> bool:

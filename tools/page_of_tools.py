@@ -24,6 +24,9 @@ image-to-video. It takes the API's own fields by their names, templated at any d
 object storage URI. Required fields and types are checked before anything is sent. The words that a field may have, such
 as voices, styles and resolutions, are the API's to judge: they change every few weeks.
 
+What a waiting task returned is a file too: `assets={{"video_file_path": wait.output}}`. Magic Hour then takes it from
+the library of the same account, and nothing is downloaded.
+
 Under `max_credits` what has no published price is refused. Prices are of {prices}; expected times are the vendor's
 medians, and none is known of the newest tools.
 
