@@ -85,3 +85,28 @@ def test_a_photo_that_fails_leaves_the_others_their_clips_and_their_sum(
     assert "cost: 480" in said
     assert len(sandbox.requests.to("create")) == 3
     assert len(list((tmp_path / "clips").iterdir())) == 2
+
+
+CHAIN = """
+import sys
+
+try:
+    from airflow.dag_processing.dagbag import DagBag
+except ImportError:
+    from airflow.models.dagbag import DagBag
+
+run = DagBag(sys.argv[1]).dags["example_chain"].test(run_conf={"clips": sys.argv[2]})
+print("state:", run.state)
+"""
+
+
+def test_each_task_of_the_chain_works_on_what_the_one_before_has_made(
+    sandbox: Any, airflow: dict[str, str], tmp_path: Path
+) -> None:
+    said = python(airflow, "-c", CHAIN, str(FOLDER), f"{tmp_path}/clips/")
+    assert "state: success" in said
+    image, video, larger = sandbox.requests.to("create")
+    library = "https://magichour.ai/my-library"
+    assert video.body["assets"] == {"image_file_path": f"{library}?imageId={image.job}"}
+    assert larger.body["assets"] == {"video_file_path": f"{library}?videoId={video.job}"}
+    assert [path.name for path in (tmp_path / "clips").iterdir()] == [f"{larger.job}.mp4"]
