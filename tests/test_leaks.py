@@ -477,7 +477,7 @@ def test_the_hook_sends_no_request_that_holds_the_key(secret_sandbox: Any) -> No
 )
 @pytest.mark.parametrize("way", ["settings", "async_settings"])
 def test_a_key_that_goes_over_a_network_in_clear_is_told_once(
-    monkeypatch: pytest.MonkeyPatch, logged: Callable[[], str], host: str, told: bool, way: str
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, host: str, told: bool, way: str
 ) -> None:
     conn_id = f"clear_{way}_{abs(hash(host))}"
     monkeypatch.setenv(
@@ -487,7 +487,7 @@ def test_a_key_that_goes_over_a_network_in_clear_is_told_once(
         settings = getattr(MagicHourHook(conn_id), way)()
         if way == "async_settings":
             asyncio.run(settings)
-    lines = [line for line in logged().splitlines() if "has no encryption" in line and conn_id in line]
+    lines = [line for line in caplog.messages if "has no encryption" in line and conn_id in line]
     assert len(lines) == told
     assert KEY not in "".join(lines)
 

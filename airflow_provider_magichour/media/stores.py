@@ -37,7 +37,7 @@ first). There, to move is to copy and delete, which costs more; and Azure may co
 AnyPath = Path | ObjectStoragePath
 
 
-URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/]*)(.*)", re.DOTALL)
+URI = re.compile(r"\A([A-Za-z][A-Za-z0-9+.-]*://[^/]*)(.*)", re.DOTALL)
 """What is a URI and no path, in two parts: its scheme and host or bucket, and the path there."""
 
 LOST = re.compile(r"[\t\r\n?#]")

@@ -98,7 +98,8 @@ def airflow_home(folder: Path) -> dict[str, str]:
 
 
 def test_every_snippet_is_of_a_kind_that_is_run_here() -> None:
-    assert {snippet.language for snippet in ALL} == {"python", "bash", "json"}
+    # "py": the arguments on the page of all tools, of which test_tools makes requests.
+    assert {snippet.language for snippet in ALL} == {"python", "bash", "json", "py"}
     known = {"airflow", "aws", "curl", "export", "magichour-sandbox", "make", "pip", "python"}
     assert {shlex.split(command)[0] for _, command in COMMANDS} <= known
     for path in set(DOCS.glob("*.md")) - {DOCS / name for name in ELSEWHERE}:

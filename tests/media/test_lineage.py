@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -60,7 +61,11 @@ def test_an_image_is_an_input_without_its_signature(
     assert read(lineage) == [uri]
 
 
-@pytest.mark.parametrize("name", ["a b.jpg", "ü.jpg", "50%.jpg", "a%20b.jpg"])
+# Airflow 3.0 takes no asset whose URI is not ASCII.
+NAMES = ["a b.jpg", *([] if version("apache-airflow").startswith("3.0.") else ["ü.jpg"]), "50%.jpg", "a%20b.jpg"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_local_image_is_an_input_by_its_name_as_it_is(
     sandbox: Any, context: Any, lineage: HookLineageCollector, tmp_path: Path, name: str
 ) -> None:

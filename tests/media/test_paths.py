@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,11 @@ def opens(event: Any, **options: Any) -> bool:
 # In
 
 
-@pytest.mark.parametrize("name", [*PLAIN, *CUT, *LINES])
+# Airflow 3.0 takes no asset whose URI is not ASCII, and its paths of objects end at a # or ?.
+IN_3_0 = version("apache-airflow").startswith("3.0.")
+
+
+@pytest.mark.parametrize("name", [each for each in [*PLAIN, *CUT, *LINES] if each.isascii() or not IN_3_0])
 @pytest.mark.parametrize("scheme", ["", "file://"])
 def test_a_local_image_is_read_whatever_its_name(submitted: Any, tmp_path: Path, scheme: str, name: str) -> None:
     file = tmp_path / name / f"{name}.png"
@@ -112,7 +117,11 @@ def test_the_extension_is_that_of_the_whole_name(place: str, name: str) -> None:
 # Out
 
 
-@pytest.mark.parametrize("name", [*PLAIN, *CUT, *LINES])
+# Airflow 3.0 takes no asset whose URI is not ASCII, and its paths of objects end at a # or ?.
+IN_3_0 = version("apache-airflow").startswith("3.0.")
+
+
+@pytest.mark.parametrize("name", [each for each in [*PLAIN, *CUT, *LINES] if each.isascii() or not IN_3_0])
 @pytest.mark.parametrize("scheme", ["", "file://"])
 def test_what_is_handed_on_of_a_local_clip_is_read_back(
     downloaded: Any, clip: bytes, tmp_path: Path, scheme: str, name: str
@@ -125,7 +134,7 @@ def test_what_is_handed_on_of_a_local_clip_is_read_back(
     assert name in LINES or ObjectStoragePath(event.dest_asset_key.uri).exists()
 
 
-@pytest.mark.parametrize("name", [*PLAIN, *CUT])
+@pytest.mark.parametrize("name", [each for each in PLAIN if each.isascii()] if IN_3_0 else [*PLAIN, *CUT])
 def test_what_is_handed_on_of_an_object_is_read_back(
     downloaded: Any, bucket: Bucket, clip: bytes, project: str, name: str
 ) -> None:
@@ -141,9 +150,12 @@ def test_two_folders_are_two_assets(downloaded: Any, bucket: Bucket, clip: bytes
     assert len(uris) == 2
 
 
+LETTER = "xy" if IN_3_0 else "ü"
+
+
 @pytest.mark.parametrize("size", [252, 255])
 def test_a_name_may_be_as_long_as_names_are(downloaded: Any, clip: bytes, tmp_path: Path, size: int) -> None:
-    file = tmp_path / f"{'ü' * ((size - 4) // 2)}{'x' * (size % 2)}.mp4"
+    file = tmp_path / f"{LETTER * ((size - 4) // 2)}{'x' * (size % 2)}.mp4"
     assert len(os.fsencode(file.name)) == size
     downloaded(str(file))
     assert file.read_bytes() == clip

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,9 @@ def test_a_tolerance_within_bounds_is_in_force(home: Path) -> None:
     assert "webhook_tolerance" not in log
 
 
+@pytest.mark.skipif(
+    version("apache-airflow").startswith("3.0."), reason="Airflow 3.0 runs no command for the option of a provider"
+)
 def test_a_secret_that_cannot_be_read_is_told_once_and_deliveries_come_again(home: Path) -> None:
     command = "sh -c 'echo whsec_1; exit 3'"
     seen, log = run(home, SERVED, AIRFLOW__MAGICHOUR__WEBHOOK_SECRET_CMD=command, AGES="0 0 0")
