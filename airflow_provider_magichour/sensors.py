@@ -15,7 +15,7 @@ from airflow_provider_magichour.compat import (
 )
 from airflow_provider_magichour.exceptions import MagicHourError
 from airflow_provider_magichour.links import MagicHourProjectLink, push_link
-from airflow_provider_magichour.tasks import Argument, ProjectIdField, WaitingTask, truth, truth_or_as_it_is
+from airflow_provider_magichour.tasks import Argument, ProjectIdField, WaitingTask, told_kind, truth, truth_or_as_it_is
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -37,7 +37,7 @@ class MagicHourProjectSensor(WaitingTask, BaseSensorOperator):
     new ones.
 
     :param project_id: the id, or what a waiting task returned. (templated)
-    :param kind: ``video``, ``image`` or ``audio``. (templated)
+    :param kind: ``video``, ``image`` or ``audio``; what a waiting task returned says it itself. (templated)
     :param magichour_conn_id: id of the connection. (templated)
     :param deferrable: wait in the triggerer, without a worker.
     :param poke_interval: seconds (or ``timedelta``) between looks. By default 5, or 60 with ``mode="reschedule"``;
@@ -112,6 +112,10 @@ class MagicHourProjectSensor(WaitingTask, BaseSensorOperator):
 
         truth("deferrable", self.deferrable)
         interval = self.poke_interval if self.has_own_interval else None
+        if not self.has_own_interval and not self.reschedule:
+            from airflow_provider_magichour.waiting.schedule import INTERVALS
+
+            self.poke_interval = INTERVALS[self.project_kind()]
         project_id = checked_project_id(self.project_id)
         push_link(context, project_id, self.project_kind())
         self._watch = self.watch(
@@ -166,4 +170,4 @@ class MagicHourProjectSensor(WaitingTask, BaseSensorOperator):
         """Return the kind that the argument names, checked."""
         from airflow_provider_magichour.api.endpoints import checked_kind
 
-        return checked_kind(self.kind)
+        return checked_kind(told_kind(self))

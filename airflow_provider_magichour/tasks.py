@@ -104,9 +104,10 @@ class WaitingTask(BaseOperator):
         :param started_at: when the wait began, in seconds since the epoch; None for now.
         :param tool: that makes the project, where that is known.
         """
-        from airflow_provider_magichour.waiting.schedule import EXPECTED_RENDER
+        from airflow_provider_magichour.waiting.schedule import EXPECTED
         from airflow_provider_magichour.waiting.watch import Watch, deadline
 
+        kind = self.project_kind()
         began = time.time() if started_at is None else started_at
         started, limit = context["ti"].start_date, self.execution_timeout
         return Watch(
@@ -120,8 +121,8 @@ class WaitingTask(BaseOperator):
             ),
             interval=interval,
             credits_charged=credits_charged,
-            kind=self.project_kind(),
-            expected_render=(tool and tool.expected_render) or EXPECTED_RENDER,
+            kind=kind,
+            expected_render=(tool and tool.expected_render) or EXPECTED[kind],
         )
 
     def defer_to_trigger(self, watch: Watch) -> NoReturn:
@@ -193,6 +194,14 @@ class Argument:
         instance.__dict__[self._name] = self._read(value)
 
 
+TOLD_KIND = "_told_kind"
+
+
+def told_kind(task: Any) -> str:
+    """Return the kind of a task's project: as the dict says that a waiting task has returned, else its argument."""
+    return str(task.__dict__.get(TOLD_KIND) or task.kind)
+
+
 class ProjectIdField(Argument):
     """An operator's ``project_id``: takes the id, or the dict that a waiting task returns, and keeps the id alone.
 
@@ -202,6 +211,11 @@ class ProjectIdField(Argument):
 
     def __init__(self) -> None:
         super().__init__(_project_id_of)
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        super().__set__(instance, value)
+        returned = _returned(value) if isinstance(value, str) else value
+        instance.__dict__[TOLD_KIND] = returned.get("kind") if isinstance(returned, Mapping) else None
 
 
 def _project_id_of(value: Any, depth: int = 0) -> Any:

@@ -37,6 +37,9 @@ T = TypeVar("T")
 
 USER_AGENT = f"airflow-provider-magichour/{__version__}"
 
+ORIGIN = {"User-Agent": USER_AGENT, "X-MagicHour-Source": "airflow"}
+"""Headers that tell the API where a request comes from, as those of the vendor's own integrations do."""
+
 
 UPLOAD_PATIENCE = 120.0
 
@@ -75,6 +78,7 @@ class _BaseClient:
         url = call.target
         if call.is_to_api:
             url = self.settings.base_url.rstrip("/") + call.target
+            headers |= ORIGIN
             headers["Authorization"] = f"Bearer {self.settings.api_key}"
         if call.json:
             refuse_key(call.json, self.settings.api_key)

@@ -7,7 +7,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_magichour.compat import BaseOperator
-from airflow_provider_magichour.tasks import Argument, ProjectIdField, SignedUrlField, truth
+from airflow_provider_magichour.tasks import Argument, ProjectIdField, SignedUrlField, told_kind, truth
 
 if TYPE_CHECKING:
     from airflow_provider_magichour.compat import Context
@@ -25,7 +25,7 @@ class MagicHourDownloadOperator(BaseOperator):
     event with each URI, an ``Asset`` has them in its event's extra.
 
     :param project_id: the id, or what a waiting task returned. (templated)
-    :param kind: ``video``, ``image`` or ``audio``. (templated)
+    :param kind: ``video``, ``image`` or ``audio``; what a waiting task returned says it itself. (templated)
     :param destination: folder (ending in ``/``, or existing) or file; local or an object storage URI. (templated)
     :param conn_id: id of the connection of that storage. (templated)
     :param magichour_conn_id: id of the Magic Hour connection. (templated)
@@ -70,17 +70,17 @@ class MagicHourDownloadOperator(BaseOperator):
         from airflow_provider_magichour.media.lineage import note_inputs, note_outputs, tell_outlets
         from airflow_provider_magichour.media.stores import location_of, uri_of
 
-        hook = MagicHourHook(self.magichour_conn_id)
+        hook, kind = MagicHourHook(self.magichour_conn_id), told_kind(self)
         paths = Download(
             hook=hook,
             project_id=self.project_id,
-            kind=self.kind,
+            kind=kind,
             destination=checked_text("destination", self.destination, "a folder or a file"),
             conn_id=self.conn_id and checked_text("conn_id", self.conn_id, "the id of a connection"),
             overwrite=truth("overwrite", self.overwrite),
         ).run()
         uris = [uri_of(path) for path in paths]
-        note_inputs(hook, [project_uri(self.kind, self.project_id)])
+        note_inputs(hook, [project_uri(kind, self.project_id)])
         note_outputs(hook, uris)
         tell_outlets(self, context, uris, {"project_id": self.project_id})
         return [location_of(path) for path in paths]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
+from airflow_provider_magichour.operators.arguments import places
 from airflow_provider_magichour.operators.tool import ToolOperator
 
 
@@ -30,15 +30,12 @@ class MagicHourImageToVideoOperator(ToolOperator):
     """
 
     tool = "image-to-video"
-    arguments: Mapping[str, str] = {
-        "image": "assets.image_file_path",
-        "end_image": "assets.end_image_file_path",
-        "end_seconds": "end_seconds",
-        "model": "model",
-        "resolution": "resolution",
-        "audio": "audio",
-        "prompt": "style.prompt",
-    }
+    arguments = places(
+        """
+        image=assets.image_file_path end_image=assets.end_image_file_path end_seconds model resolution audio
+        prompt=style.prompt
+        """
+    )
 
     def __init__(
         self,
@@ -52,13 +49,7 @@ class MagicHourImageToVideoOperator(ToolOperator):
         prompt: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            image=image,
-            end_seconds=end_seconds,
-            end_image=end_image,
-            model=model,
-            resolution=resolution,
-            audio=audio,
-            prompt=prompt,
-            **kwargs,
-        )
+        super().__init__(**kwargs)
+        self.image, self.end_seconds, self.end_image = image, end_seconds, end_image
+        self.model, self.resolution, self.audio = model, resolution, audio
+        self.prompt = prompt

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow_provider_magichour.compat import conf
 from airflow_provider_magichour.informing import informing
 from airflow_provider_magichour.links import MagicHourProjectLink, push_link
+from airflow_provider_magichour.operators.arguments import described, signature
 from airflow_provider_magichour.tasks import (
     Argument,
     SignedUrlField,
@@ -110,13 +110,8 @@ class ToolOperator(WaitingTask):
         cls.template_fields = (*vars(cls).get("template_fields", ()), *cls.arguments, *ToolOperator.template_fields)
         shown = {name: how for name, how in RENDERERS.items() if name in cls.arguments}
         cls.template_fields_renderers = {**ToolOperator.template_fields_renderers, **shown}
-        if cls.__doc__:
-            shared = inspect.cleandoc(ToolOperator.__doc__ or "")
-            own = inspect.cleandoc(cls.__doc__)
-            fields = [f":param {name}: the API's field of that name. (templated)" for name in cls.arguments]
-            told = [line for line in fields if line.partition(": ")[0] not in own]
-            cls.__doc__ = "\n".join([own, *told, shared[shared.find(":param") :]])
-        cls.__init__.__signature__ = _signature(cls)  # type: ignore[attr-defined]
+        cls.__doc__ = described(cls, ToolOperator)
+        cls.__init__.__signature__ = signature(cls, ToolOperator)  # type: ignore[attr-defined]
 
     def __init__(
         self,
@@ -268,7 +263,7 @@ class ToolOperator(WaitingTask):
             hook=self.hook,
             journal=journal,
             request=self._request(context),
-            locate=self._source,
+            locate=self._locate,
             max_tries=context["ti"].max_tries,
             on_unsure=self.on_unsure_submission,
             waits=self._waits(),
@@ -276,7 +271,7 @@ class ToolOperator(WaitingTask):
             validate=truth("validate_request", self.validate_request),
         )
 
-    def _source(self, path: str, value: str) -> Source | None:
+    def _locate(self, path: str, value: str) -> Source | None:
         from airflow_provider_magichour.media.sources import source_of
 
         media = self._row().files[re.sub(r"\[\d+\]", "[]", path)]
@@ -340,18 +335,6 @@ class ToolOperator(WaitingTask):
             note_returned(journal, project_id, try_number=ti.try_number, max_tries=ti.max_tries)
 
         task.on_success_callback = [*_callbacks(task.on_success_callback), note]
-
-
-def _signature(cls: type[ToolOperator]) -> inspect.Signature:
-    """Return a subclass's own arguments and the shared ones: what default_args and expand() may set (Airflow 3.3.2)."""
-    own, shared = inspect.signature(cls.__init__).parameters, inspect.signature(ToolOperator.__init__).parameters
-    optional = {
-        argument: inspect.Parameter(argument, inspect.Parameter.KEYWORD_ONLY, default=None)
-        for argument in cls.arguments
-    }
-    known = {**own, **{name: each for name, each in (optional | dict(shared)).items() if name not in own}}
-    rest = known.pop("kwargs")
-    return inspect.Signature([*known.values(), rest])
 
 
 def _callbacks(given: Any) -> list[Any]:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from airflow_provider_magichour.api.schemas import Project
+from airflow_provider_magichour.api.tools import Kind
 
 EXPECTED_RENDER = 74.0
 """Seconds, where nothing says which tool makes it: the vendor's median for image-to-video, 30 days to 2026-07-20
 (processing times page)."""
+
+
+EXPECTED: Mapping[Kind, float] = {"video": EXPECTED_RENDER, "image": 9.0, "audio": 21.0}
+"""The same by kind, where the tool is not known: the middle one of the vendor's medians of such tools."""
 
 
 FIRST_LOOK = 0.3
@@ -19,6 +24,10 @@ FIRST_LOOK = 0.3
 
 LOOK_INTERVAL = 5.0
 """Seconds between looks at a video: the vendor's advice (development and testing page, 2026-08-22)."""
+
+
+INTERVALS: Mapping[Kind, float] = {"video": LOOK_INTERVAL, "image": 2.0, "audio": 2.0}
+"""The same by kind."""
 
 
 LEAST_INTERVAL = 1.0

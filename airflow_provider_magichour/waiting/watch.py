@@ -15,8 +15,8 @@ from airflow_provider_magichour.exceptions import MagicHourApiError
 from airflow_provider_magichour.waiting.schedule import (
     EXPECTED_RENDER,
     FIRST_LOOK,
+    INTERVALS,
     LEAST_INTERVAL,
-    LOOK_INTERVAL,
     learned_delay,
 )
 
@@ -70,7 +70,7 @@ class Watch:
         """Return the seconds until the next look; the last one falls on the deadline."""
         wanted = self.interval
         if wanted is None:
-            wanted = learned_delay(renders, now - self.started_at) or LOOK_INTERVAL
+            wanted = learned_delay(renders, now - self.started_at) or INTERVALS[self.kind]
         return self._until_deadline(max(wanted, at_least, LEAST_INTERVAL), now)
 
     def _until_deadline(self, wanted: float, now: float) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 
+from airflow_provider_magichour import operators
 from airflow_provider_magichour.api import tool_rows
 from airflow_provider_magichour.api.tool_rows import TOOLS
 from airflow_provider_magichour.api.tools import Price, row
@@ -232,3 +233,60 @@ def test_both_ways_to_image_to_video_are_the_same_request(api: AnyTool, context:
     fields = {"assets": {"image_file_path": IMAGE}, "style": {"prompt": "zoom"}, "model": "kling-3.0"}
     assert operator("image-to-video", end_seconds="5", **fields).execute(context(store)) == "p1"
     assert len(api.creates) == 1
+
+
+FACES = {
+    operators.MagicHourTextToVideoOperator: {"prompt": "a cat", "end_seconds": 5},
+    operators.MagicHourImageGeneratorOperator: {"prompt": "a cat", "image_count": "2"},
+    operators.MagicHourImageEditorOperator: {"images": [IMAGE], "prompt": "a hat"},
+    operators.MagicHourFaceSwapOperator: {"video": IMAGE, "image": IMAGE, "start_seconds": 0, "end_seconds": 5},
+    operators.MagicHourFaceSwapPhotoOperator: {"target": IMAGE, "source": IMAGE},
+    operators.MagicHourTalkingPhotoOperator: {"image": IMAGE, "audio": IMAGE, "end_seconds": 5},
+    operators.MagicHourLipSyncOperator: {"video": IMAGE, "audio": IMAGE, "start_seconds": 0, "end_seconds": 5},
+    operators.MagicHourImageUpscalerOperator: {"image": IMAGE, "scale_factor": "2"},
+    operators.MagicHourBackgroundRemoverOperator: {"image": IMAGE},
+    operators.MagicHourCharacterReplaceOperator: {"image": IMAGE, "video": IMAGE, "end_seconds": 5},
+    operators.MagicHourImageToVideoOperator: {"image": IMAGE, "end_seconds": 5},
+}
+
+
+@pytest.mark.parametrize("face", FACES, ids=lambda face: face.__name__)
+def test_a_face_asks_its_tool_and_names_its_own_arguments(api: AnyTool, context: Any, store: Any, face: Any) -> None:
+    arguments = FACES[face]
+    assert face(task_id="submit", **arguments, conn_id=None).execute(context(store)) == "p1"
+    ((path, _),) = api.creates
+    tool = TOOLS[path.removeprefix("/v1/")]
+    assert face.tool == tool.name
+    assert set(face.arguments.values()) <= set(tool.fields) - set(tool.deprecated)
+    given = {face.arguments[name] for name in arguments}
+    assert {path for path in tool.required if not path.endswith("[]")} <= {
+        *given,
+        "start_seconds",
+        "assets",
+        "style",
+        "assets.video_source",
+        *(p for p in tool.required if "[]" in p),
+    }
+    first = next(name for name in arguments if face.arguments[name] in tool.required or name == "images")
+    with pytest.raises(MagicHourInvalidRequestError, match=f"{first}(=| is missing| or | is needed)"):
+        face(task_id="submit", **{**arguments, first: None}).execute(context(store))
+
+
+@pytest.mark.parametrize("face", FACES, ids=lambda face: face.__name__)
+def test_a_faces_arguments_are_templated_and_may_be_mapped_over(face: Any) -> None:
+    with DAG("a_dag", schedule=None, default_args={"magichour_conn_id": "other", "model": "kling-3.0"}):
+        name, value = next(iter(FACES[face].items()))
+        others = {each: given for each, given in FACES[face].items() if each != name}
+        mapped = face.partial(task_id="many", max_credits=100, **others).expand(**{name: [value]})
+        task = face(task_id="one", **FACES[face])
+    assert {*face.arguments, "name", "extra_body"} <= set(mapped.template_fields)
+    assert (task.magichour_conn_id, getattr(task, "model", "kling-3.0")) == ("other", "kling-3.0")
+
+
+def test_the_api_alone_is_told_where_requests_come_from(api: AnyTool, context: Any, store: Any, tmp_path: Path) -> None:
+    image = tmp_path / "cat.png"
+    image.write_bytes(b"a cat")
+    operators.MagicHourBackgroundRemoverOperator(task_id="submit", image=str(image)).execute(context(store))
+    sources = {path.split("/")[1]: headers.get("x-magichour-source") for path, headers in api.headers}
+    assert sources == {"v1": "airflow", "put": None}
+    assert all(headers["user-agent"].startswith("airflow-provider-magichour/") for _, headers in api.headers)

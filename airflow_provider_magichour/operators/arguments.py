@@ -1,0 +1,41 @@
+"""What an operator of a tool makes of its own arguments and of those that all of them have."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+
+
+def places(text: str) -> Mapping[str, str]:
+    """Return where each argument stands in the API's body.
+
+    :param text: ``argument=dotted.path``, or the name alone where both are the same.
+    """
+    pairs = (each.partition("=") for each in text.split())
+    return {name: path or name for name, _, path in pairs}
+
+
+def described(cls: type, base: type) -> str | None:
+    """Return a class's docstring, which goes on with the parameters of its base."""
+    if not cls.__doc__:
+        return cls.__doc__
+    own, shared = inspect.cleandoc(cls.__doc__), inspect.cleandoc(base.__doc__ or "")
+    names = getattr(cls, "arguments", {})
+    told = [
+        f":param {name}: the API's field of that name. (templated)" for name in names if f":param {name}:" not in own
+    ]
+    return "\n".join([own, *told, shared[shared.find(":param") :]])
+
+
+def signature(cls: type, base: type) -> inspect.Signature:
+    """Return a class's own arguments and those of its base: what default_args and expand() may set (Airflow 3.3.2)."""
+    own, shared = _parameters(cls), _parameters(base)
+    names = getattr(cls, "arguments", {})
+    fields = {name: inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in names}
+    known = {**fields, **shared, **own}
+    ordered = [*own, *(name for name in known if name not in own and name != "kwargs")]
+    return inspect.Signature([*(known[name] for name in ordered if name != "kwargs"), shared["kwargs"]])
+
+
+def _parameters(cls: type) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(vars(cls)["__init__"]).parameters
