@@ -101,7 +101,8 @@ def give_result(sandbox: Any, project: str, file: Path, size: int) -> bytes:
     body = movie(size, seed=size)
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(body)
-    sandbox.jobs[project].result = type(sandbox.jobs[project].result)(file)
+    job = sandbox.jobs[project]
+    job.results = (type(job.result)(file),)
     return body
 
 
