@@ -130,12 +130,11 @@ def row(
     name, kind, type_, title = heading.split(maxsplit=3)
     types: dict[str, str] = {"name": "text"} if has_name else {}
     files: dict[str, tuple[Any, ...]] = {}
-    required = []
+    required: list[str] = []
     for each in fields.split():
         path, _, said = each.partition(":")
-        if path.endswith("!"):
-            path = path.removesuffix("!")
-            required.append(path)
+        path, is_required = path.removesuffix("!"), path.endswith("!")
+        required += [path] if is_required else []
         if said and said not in PLAIN_TYPES:
             files[path], said = tuple(said.split("|")), "file"
         for end in (at for at, letter in enumerate(path) if letter in ".["):
