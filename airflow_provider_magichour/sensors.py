@@ -14,8 +14,9 @@ from airflow_provider_magichour.compat import (
     conf,
 )
 from airflow_provider_magichour.exceptions import MagicHourError
+from airflow_provider_magichour.fields import Argument, ProjectIdField, told_kind, truth, truth_or_as_it_is
 from airflow_provider_magichour.links import MagicHourProjectLink, push_link
-from airflow_provider_magichour.tasks import Argument, ProjectIdField, WaitingTask, told_kind, truth, truth_or_as_it_is
+from airflow_provider_magichour.tasks import WaitingTask
 
 if TYPE_CHECKING:
     from datetime import timedelta

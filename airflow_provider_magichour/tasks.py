@@ -1,23 +1,14 @@
-"""What the tasks share: arguments that templates render, the way to the API, deadline, deferral, the end of a wait."""
+"""What the tasks that wait share: the way to the API, deadline, deferral, the end of a wait."""
 
 from __future__ import annotations
 
-import ast
-import copy
-import json
 import time
-from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow_provider_magichour.api.arguments import DEEPEST, given, truth_of
-from airflow_provider_magichour.api.numbers import number_of
-from airflow_provider_magichour.api.signatures import secrets_in, shown, without_signatures
 from airflow_provider_magichour.compat import AirflowException, BaseOperator
-from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 from airflow_provider_magichour.informing import informing
-from airflow_provider_magichour.links import library_url
 
 if TYPE_CHECKING:
     from airflow_provider_magichour.api.schemas import Project
@@ -28,9 +19,6 @@ if TYPE_CHECKING:
     from airflow_provider_magichour.waiting.lookout import Lookout
     from airflow_provider_magichour.waiting.watch import Step, Watch
 
-
-LONGEST = 366 * 24 * 3600
-"""Seconds that may be asked for: more is a slip, and the greatest numbers are beyond any calendar."""
 
 BACKSTOP = 120.0
 """Seconds after the trigger's own deadline at which Airflow ends a deferral whose trigger said nothing."""
@@ -169,192 +157,3 @@ class WaitingTask(BaseOperator):
         result = project.result(kind)
         self.push(context, download_urls=result["download_urls"])
         return result
-
-
-LONGEST_RESULT = 100_000
-"""Characters of a text that is read as what a waiting task returned: some fifty results with their signed URLs."""
-
-
-class Argument:
-    """An operator's argument that is read when it is set, so also when Airflow sets what a template made of it.
-
-    :param read: returns what is meant, and what it cannot read as it is: ``execute`` will refuse that.
-    """
-
-    def __init__(self, read: Callable[[Any], Any] = given) -> None:
-        self._read = read
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = f"_{name}"
-
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        return self if instance is None else instance.__dict__.get(self._name)
-
-    def __set__(self, instance: Any, value: Any) -> None:
-        instance.__dict__[self._name] = self._read(value)
-
-
-TOLD_KIND = "_told_kind"
-
-
-def told_kind(task: Any) -> str:
-    """Return the kind of a task's project: as the dict says that a waiting task has returned, else its argument."""
-    return str(task.__dict__.get(TOLD_KIND) or task.kind)
-
-
-class ProjectIdField(Argument):
-    """An operator's ``project_id``: takes the id, or the dict that a waiting task returns, and keeps the id alone.
-
-    Airflow sets template fields to their rendered values and stores those; the dict holds signed URLs. Without native
-    rendering it comes as its text.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(_project_id_of)
-
-    def __set__(self, instance: Any, value: Any) -> None:
-        super().__set__(instance, value)
-        returned = _returned(value) if isinstance(value, str) else value
-        instance.__dict__[TOLD_KIND] = returned.get("kind") if isinstance(returned, Mapping) else None
-
-
-def _project_id_of(value: Any, depth: int = 0) -> Any:
-    """Return the project id in what a waiting task returned, or in the text of it; in a list, of each.
-
-    Anything else is returned without signatures: it is no id, and an error will say so.
-    """
-    if depth > DEEPEST:
-        return ["..."]  # no id, whatever stands there
-    value = given(value)
-    if isinstance(value, str):
-        returned = _returned(value)
-        if returned is not None:
-            return _project_id_of(returned, depth + 1)
-        bare = without_signatures(value)
-        # What ``expand`` has given is rendered again unless it is the very same object (Airflow 3.3.2, templater.py).
-        return value if bare == value else bare
-    if isinstance(value, Mapping) and "project_id" in value:
-        return _project_id_of(value["project_id"], depth + 1)
-    if isinstance(value, list | tuple):
-        return [_project_id_of(each, depth + 1) for each in value]
-    return without_signatures(value)
-
-
-def _returned(text: str) -> dict[str, Any] | list[Any] | None:
-    """Read the text of a dict or list, as Python or JSON writes it; None for any other, a template among them."""
-    text = text.strip()
-    if not text.startswith(("{", "[")) or "project_id" not in text or len(text) > LONGEST_RESULT:
-        return None
-    for read in (json.loads, ast.literal_eval):
-        try:
-            value = read(text)
-        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-            continue
-        return value if isinstance(value, dict | list) else None
-    return None
-
-
-def truth_or_as_it_is(value: Any) -> Any:
-    """Return a truth that may be a text, and anything else as it is."""
-    truth = truth_of(value)
-    return value if truth is None else truth
-
-
-class Hidden:
-    """Holds a value for those who ask for it: what walks, shows or serialises its owner's attributes meets this alone.
-
-    OpenLineage tells all attributes of a task where ``include_full_task_info`` is set.
-    """
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __repr__(self) -> str:
-        return "***"
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Hidden:
-        return Hidden(copy.deepcopy(self.value, memo))
-
-
-class SignedUrlField(Argument):
-    """An operator's image, or another field that may hold URLs: their queries and logins are masked in what is logged.
-
-    So they are in rendered fields; Airflow 3.3.2 masks in dicts and lists five levels deep. What a waiting task
-    returned, at any depth, becomes the URL of its project in the library, which nothing signs.
-    """
-
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        hidden = super().__get__(instance, owner)
-        return hidden.value if isinstance(hidden, Hidden) else hidden
-
-    def __set__(self, instance: Any, value: Any) -> None:
-        super().__set__(instance, chained(value))
-        instance.__dict__[self._name] = Hidden(instance.__dict__[self._name])
-        for secret in secrets_in(value):
-            from airflow_provider_magichour.compat import mask_secret
-
-            mask_secret(secret)
-
-
-def chained(value: Any, depth: int = 0) -> Any:
-    """Return a value in which what a waiting task returned, a dict or the text of it, is its project in the library.
-
-    Without one it is the very same object: any other Airflow renders again where ``expand`` gave it (3.3.2).
-    """
-    if depth > DEEPEST:
-        return value
-    result = _returned(value) if isinstance(value, str) else value
-    if isinstance(result, Mapping) and result.get("kind") in ("video", "image", "audio"):
-        project_id = result.get("project_id")
-        if isinstance(project_id, str):
-            return library_url(project_id, result["kind"])
-    if isinstance(value, Mapping):
-        items = {name: chained(each, depth + 1) for name, each in value.items()}
-        return value if all(items[name] is each for name, each in value.items()) else items
-    if isinstance(value, list | tuple):
-        each_one = [chained(each, depth + 1) for each in value]
-        return value if all(new is old for new, old in zip(each_one, value, strict=True)) else each_one
-    return value
-
-
-def truth(name: str, value: Any) -> bool:
-    """Return an argument that is true or false.
-
-    :param name: of the argument, for the message.
-    :param value: a boolean, or the text of one.
-    :raises MagicHourInvalidRequestError: for anything else.
-    """
-    known = truth_of(value)
-    if known is None:
-        raise MagicHourInvalidRequestError(f"{name}={shown(value)}: true or false is needed")
-    return known
-
-
-def credits(name: str, value: Any) -> float:
-    """Return an argument that is a number of credits.
-
-    :param name: of the argument, for the message.
-    :param value: number, or a rendered template that is one.
-    :raises MagicHourInvalidRequestError: for anything else, or a negative one.
-    """
-    number = number_of(value)
-    if number is None or number < 0:
-        raise MagicHourInvalidRequestError(f"{name}={shown(value)}: a number of credits (from 0 on) is needed")
-    return number
-
-
-def seconds(name: str, value: Any) -> float:
-    """Return an argument that is a time, in seconds.
-
-    :param name: of the argument, for the message.
-    :param value: number of seconds, ``timedelta``, or a rendered template that is a number.
-    :raises MagicHourInvalidRequestError: for anything else, or a negative one.
-    """
-    number = number_of(value.total_seconds() if isinstance(value, timedelta) else value)
-    if number is None or not 0 <= number <= LONGEST:
-        raise MagicHourInvalidRequestError(
-            f"{name}={shown(value)}: seconds (a number from 0 to {LONGEST}) or a timedelta is needed"
-        )
-    return number

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent / PACKAGE
 FLOORS = (
     {"operators", "sensors"},
     {"tasks"},
+    {"fields"},
     {"submission", "triggers"},
     {"media", "waiting"},
     {"hooks", "links", "retries"},

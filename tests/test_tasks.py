@@ -14,9 +14,9 @@ from airflow.sdk.execution_time.secrets_masker import redact
 from airflow_provider_magichour.api.endpoints import checked_project_id
 from airflow_provider_magichour.api.signatures import without_signatures
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
+from airflow_provider_magichour.fields import ProjectIdField, seconds, truth_or_as_it_is
 from airflow_provider_magichour.operators import MagicHourDownloadOperator, MagicHourImageToVideoOperator
 from airflow_provider_magichour.sensors import MagicHourProjectSensor
-from airflow_provider_magichour.tasks import ProjectIdField, seconds, truth_or_as_it_is
 
 SIGNED = "https://videos.example.com/a.mp4?X-Amz-Date=1&X-Amz-Signature=5ecret"
 

@@ -155,6 +155,22 @@ CAPABILITIES: Mapping[str, Capability] = MappingProxyType(
 """Each AI model by the name that the API takes; sources and dates stand in its comments."""
 
 
+# The SDK prices a model "from" an amount: what its lowest resolution costs. The others have no published price.
+IMAGE_MODELS: Mapping[float, tuple[str, ...]] = {
+    5: ("flux-2-klein 640px", "flux-schnell 640px", "z-image-turbo 640px"),
+    10: ("krea-2 640px", "qwen-edit 640px", "qwen-image-2.1 640px"),
+    40: ("seedream-v4 640px",),
+    50: (
+        *("gpt-image-2 640px", "nano-banana 640px", "nano-banana-2-lite 640px", "nano-banana-2.1 640px"),
+        "seedream-v4.5 640px",
+    ),
+    75: ("seedream-v5-pro 640px",),
+    100: ("gpt-image-2.5-flare 640px", "nano-banana-2 640px"),
+    150: ("nano-banana-pro 1k",),
+}
+"""AI models of images and a resolution of each, by what an image costs in credits."""
+
+
 def refusal(
     model: str | None, *, end_seconds: float, resolution: str | None, audio: bool | None, end_image: bool
 ) -> str | None:

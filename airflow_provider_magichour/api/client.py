@@ -34,15 +34,12 @@ from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 
 T = TypeVar("T")
 
-
 USER_AGENT = f"airflow-provider-magichour/{__version__}"
 
 ORIGIN = {"User-Agent": USER_AGENT, "X-MagicHour-Source": "airflow"}
 """Headers that tell the API where a request comes from, as those of the vendor's own integrations do."""
 
-
 UPLOAD_PATIENCE = 120.0
-
 
 MOST_HOPS = 6
 """Places that one download may lead through: its URL, and five redirects."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from airflow_provider_magichour.api.capabilities import IMAGE_MODELS
 from airflow_provider_magichour.api.signatures import shown
 from airflow_provider_magichour.api.tools import Price, Tool, row
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
@@ -20,20 +21,6 @@ QUALITY_MODE = "use `resolution`: 1080p for studio, 720p for quick"
 ORIENTATION = "use `aspect_ratio`"
 
 VIDEO_SOURCE = ("assets.video_source=file assets.video_file_path", "assets.video_source=youtube assets.youtube_url")
-
-# The SDK prices a model "from" an amount: what its lowest resolution costs. The others have no published price.
-IMAGE_MODELS: Mapping[float, tuple[str, ...]] = {
-    5: ("flux-2-klein 640px", "flux-schnell 640px", "z-image-turbo 640px"),
-    10: ("krea-2 640px", "qwen-edit 640px", "qwen-image-2.1 640px"),
-    40: ("seedream-v4 640px",),
-    50: (
-        *("gpt-image-2 640px", "nano-banana 640px", "nano-banana-2-lite 640px", "nano-banana-2.1 640px"),
-        "seedream-v4.5 640px",
-    ),
-    75: ("seedream-v5-pro 640px",),
-    100: ("gpt-image-2.5-flare 640px", "nano-banana-2 640px"),
-    150: ("nano-banana-pro 1k",),
-}
 IMAGES = Price("image", IMAGE_MODELS, by=("model", "resolution"), of="image_count")
 
 ROWS: tuple[Tool, ...] = (
@@ -359,6 +346,5 @@ def tool_named(name: object) -> Tool:
 
 def top_level_fields() -> list[str]:
     """Return the names of all fields that a body may begin with, of any tool; ``name`` is not one of them."""
-    return sorted(
-        {path for tool in TOOLS.values() for path in tool.fields if "." not in path and "[" not in path} - {"name"}
-    )
+    paths = {path for tool in TOOLS.values() for path in tool.fields}
+    return sorted(path for path in paths - {"name"} if "." not in path and "[" not in path)

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_magichour.compat import BaseOperator
-from airflow_provider_magichour.tasks import Argument, SignedUrlField, seconds
+from airflow_provider_magichour.fields import Argument, SignedUrlField, seconds
 
 if TYPE_CHECKING:
     from datetime import timedelta

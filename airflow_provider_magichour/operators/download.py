@@ -7,7 +7,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_magichour.compat import BaseOperator
-from airflow_provider_magichour.tasks import Argument, ProjectIdField, SignedUrlField, told_kind, truth
+from airflow_provider_magichour.fields import Argument, ProjectIdField, SignedUrlField, told_kind, truth
 
 if TYPE_CHECKING:
     from airflow_provider_magichour.compat import Context

@@ -8,18 +8,11 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_provider_magichour.compat import conf
+from airflow_provider_magichour.fields import Argument, SignedUrlField, credits, seconds, truth, truth_or_as_it_is
 from airflow_provider_magichour.informing import informing
 from airflow_provider_magichour.links import MagicHourProjectLink, push_link
 from airflow_provider_magichour.operators.arguments import described, signature
-from airflow_provider_magichour.tasks import (
-    Argument,
-    SignedUrlField,
-    WaitingTask,
-    credits,
-    seconds,
-    truth,
-    truth_or_as_it_is,
-)
+from airflow_provider_magichour.tasks import WaitingTask
 
 if TYPE_CHECKING:
     from datetime import timedelta

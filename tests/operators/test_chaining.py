@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_magichour.fields import chained
 from airflow_provider_magichour.operators import MagicHourGenerateOperator, MagicHourImageToVideoOperator
 from airflow_provider_magichour.sandbox import Sandbox
-from airflow_provider_magichour.tasks import chained
 
 SIGNED = "https://videos.example.com/a.mp4?X-Amz-Signature=5ecret"
 

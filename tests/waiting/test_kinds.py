@@ -7,9 +7,9 @@ import json
 import pytest
 
 from airflow_provider_magichour.api.tool_rows import TOOLS
+from airflow_provider_magichour.fields import told_kind
 from airflow_provider_magichour.operators import MagicHourDownloadOperator
 from airflow_provider_magichour.sensors import MagicHourProjectSensor
-from airflow_provider_magichour.tasks import told_kind
 from airflow_provider_magichour.triggers import MagicHourProjectTrigger
 from airflow_provider_magichour.waiting.watch import Watch
 
