@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
+from airflow_provider_magichour.api.arguments import is_writable
 from airflow_provider_magichour.api.faces import detection_body, saved_items_query
 from airflow_provider_magichour.api.schemas import (
     Account,
@@ -189,7 +190,7 @@ def checked_project_id(project_id: object) -> str:
             "None means that the upstream task pushed nothing (was it skipped, or do_xcom_push=False?); "
             "for a list, map over it with .expand(project_id=...)."
         )
-    if not project_id.strip() or len(project_id) > LONGEST_ID or "://" in project_id:
+    if not project_id.strip() or len(project_id) > LONGEST_ID or "://" in project_id or not is_writable(project_id):
         raise MagicHourInvalidRequestError(
             f"project_id={shown(project_id)}: one project id is needed; use the one that the submitting task returned."
         )

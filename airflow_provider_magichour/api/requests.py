@@ -89,7 +89,8 @@ def tool_request(
     """
     row = tool_named(tool)
     named: dict[str, Any] = {}
-    for path, value in (*fields.items(), ("name", name if row.has_name else None)):
+    named_here = {"name": name} if row.has_name and name is not None else {}
+    for path, value in {**fields, **named_here}.items():
         place = named
         *parents, last = path.split(".")
         for each in parents:
