@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Self, cast
 
 from airflow_provider_magichour.api.signatures import discreet, without_login
 from airflow_provider_magichour.api.tools import Request
@@ -145,7 +144,7 @@ def _uploaded(hook: MagicHourHook, source: Source, identity: str, account: str) 
     )
 
 
-class Checksummed(io.BufferedIOBase):
+class Checksummed:
     """A file on its way: what was read of it has a checksum at its end, so that it is not read twice.
 
     :param stream: the file.
@@ -157,13 +156,15 @@ class Checksummed(io.BufferedIOBase):
         self._note = note
         self._digest = hashlib.sha256()
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        piece = self._stream.read(-1 if size is None else size)
+    def read(self, size: int = -1) -> bytes:
+        piece = self._stream.read(size)
         self._digest.update(piece)
         if not piece:
             self._note(self._digest.hexdigest())
         return piece
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._stream.close()
-        super().close()
