@@ -23,7 +23,8 @@ from airflow_provider_magichour.sandbox import Sandbox
 from airflow_provider_magichour.sensors import MagicHourProjectSensor
 
 # They need PyAV and pytest, which most installations do not have.
-LEFT_OUT = frozenset(f"airflow_provider_magichour.sandbox.{name}" for name in ("rendering", "pytest_plugin"))
+RENDERS = ("rendering", "pictures", "sounds")
+LEFT_OUT = frozenset(f"airflow_provider_magichour.sandbox.{name}" for name in (*RENDERS, "pytest_plugin"))
 HOME = Path(os.environ["AIRFLOW_HOME"])
 PHOTO, CLIPS = HOME / "photo.png", HOME / "clips"
 
