@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tools.airflow.settings import migrated_database
+from tests.scenes.dag_test import DAGS_IN, new_airflow, python
 
 FOLDER = Path(__file__).parents[2] / "example_dags"
 PHOTOS = FOLDER / "photos"
 
-RUN = """
+RUN = f"""
 import sys
-
-try:
-    from airflow.dag_processing.dagbag import DagBag
-except ImportError:
-    from airflow.models.dagbag import DagBag
-
-dag = DagBag(sys.argv[1]).dags["example_image_to_video"]
-run = dag.test(run_conf={"photos": sys.argv[2], "clips": sys.argv[3]})
+{DAGS_IN}
+run = dag_in(sys.argv[1], "example_image_to_video").test(run_conf={{"photos": sys.argv[2], "clips": sys.argv[3]}})
 print("state:", run.state)
 print("cost:", run.get_task_instance("cost").xcom_pull("cost"))
 """
@@ -34,24 +24,8 @@ print("cost:", run.get_task_instance("cost").xcom_pull("cost"))
 
 @pytest.fixture
 def airflow(sandbox: Any, tmp_path: Path) -> dict[str, str]:
-    """The environment of an Airflow with an empty database, whose connection leads to the sandbox."""
-    (tmp_path / "airflow").mkdir()
-    shutil.copyfile(migrated_database(), tmp_path / "airflow" / "airflow.db")
-    return {
-        **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")},
-        "AIRFLOW_HOME": str(tmp_path / "airflow"),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(FOLDER),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW_CONN_MAGICHOUR_DEFAULT": sandbox.connection,
-    }
-
-
-def python(environment: dict[str, str], *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, *arguments], env=environment, capture_output=True, text=True, timeout=240, check=False
-    )
-    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
-    return done.stdout
+    """The environment of an Airflow whose connection leads to the sandbox."""
+    return new_airflow(tmp_path / "airflow", FOLDER, magichour_default=sandbox.connection)
 
 
 def test_photos_become_clips(sandbox: Any, airflow: dict[str, str], tmp_path: Path) -> None:
@@ -87,15 +61,10 @@ def test_a_photo_that_fails_leaves_the_others_their_clips_and_their_sum(
     assert len(list((tmp_path / "clips").iterdir())) == 2
 
 
-CHAIN = """
+CHAIN = f"""
 import sys
-
-try:
-    from airflow.dag_processing.dagbag import DagBag
-except ImportError:
-    from airflow.models.dagbag import DagBag
-
-run = DagBag(sys.argv[1]).dags["example_chain"].test(run_conf={"clips": sys.argv[2]})
+{DAGS_IN}
+run = dag_in(sys.argv[1], "example_chain").test(run_conf={{"clips": sys.argv[2]}})
 print("state:", run.state)
 """
 
