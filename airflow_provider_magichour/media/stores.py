@@ -121,6 +121,11 @@ def is_published_when_closed(path: ObjectStoragePath) -> bool:
     return type(path.fs).__module__.partition(".")[0] in PUBLISHED_WHEN_CLOSED
 
 
+def is_shareable(path: AnyPath) -> bool:
+    """Return whether threads may read from a store at a time: some libraries have one connection, as for FTP."""
+    return not isinstance(path, ObjectStoragePath) or local_path(path) is not None or bool(path.fs.async_impl)
+
+
 def local_path(path: AnyPath) -> Path | None:
     """Return the path in this machine's own file system, or None for one in a store."""
     if not isinstance(path, ObjectStoragePath):

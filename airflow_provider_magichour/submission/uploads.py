@@ -5,10 +5,15 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import copy_context
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import IO, Self, cast
+from queue import SimpleQueue
+from threading import Event, Thread
+from typing import IO, Self, TypeVar, cast
 
 from airflow_provider_magichour.api.signatures import discreet, without_login
 from airflow_provider_magichour.api.tools import Request
@@ -19,9 +24,16 @@ from airflow_provider_magichour.exceptions import (
 )
 from airflow_provider_magichour.hooks import MagicHourHook
 from airflow_provider_magichour.media.sources import Source, uploaded
+from airflow_provider_magichour.media.stores import is_shareable
 from airflow_provider_magichour.submission.record import Journal, Record, Unreadable, Upload, timestamp
 
 log = logging.getLogger(__name__)
+
+AT_ONCE = 4
+"""Uploads under way at a time: each has a connection, and some blocks of its file in memory."""
+
+K = TypeVar("K")
+T = TypeVar("T")
 
 Locate = Callable[[str, str], Source | None]
 """Takes the path of a field and its value; returns the file to upload, None for what the API fetches itself."""
@@ -78,24 +90,43 @@ class Files:
         self.old_identities[path] = remembered.file if remembered and identity == remembered.file else old
 
     def upload(self, hook: MagicHourHook, journal: Journal, record: Record) -> Record:
-        """Upload what the API does not have yet, remembering each file for a retry; costs nothing.
+        """Upload what the API does not have yet, a few files side by side; costs nothing.
+
+        Each file is remembered for a retry as soon as the API has it, also where another fails. One that several fields
+        name is uploaded once.
 
         :return: the record, with the uploads.
-        :raises MagicHourError: why a file is out of reach whose upload cannot be used any more.
+        :raises MagicHourError: why a file is out of reach whose upload cannot be used any more, or the first failure.
         """
-        account = hook.settings().account
-        for path, source in self.sources.items():
-            key, identity = key_of(path), self.identities[path]
-            remembered = record.uploads.get(key)
-            if remembered and remembered.is_usable(identity, account, time.time()):
-                log.info("%s is uploaded already, as %s", remembered.source, remembered.file_path)
-                continue
-            if isinstance(source, MagicHourError):
-                raise source
-            upload = _uploaded(hook, source, identity, account)
-            record = record.model_copy(update={"uploads": {**record.uploads, key: upload}})
-            journal.try_write(record, f"{source.path} was uploaded, but a retry will upload it again")
+        account, halted = hook.settings().account, Event()
+        due = self._due(record, account)
+        jobs = {
+            source: partial(_uploaded, hook, source, self.identities[paths[0]], account, halted)
+            for source, paths in due.items()
+        }
+        at_once = AT_ONCE if all(is_shareable(source.path) for source in due) else 1
+        try:
+            for source, upload in _side_by_side(jobs, at_once):
+                anew = {key_of(path): upload for path in due[source]}
+                record = record.model_copy(update={"uploads": record.uploads | anew})
+                journal.try_write(record, f"{source.path} was uploaded, but a retry will upload it again")
+        finally:
+            # Whatever ends the task, a timeout of Airflow's too: nobody waits for what is under way.
+            halted.set()
         return record
+
+    def _due(self, record: Record, account: str) -> dict[Source, list[str]]:
+        """Return what is to be uploaded, and for which fields."""
+        due = defaultdict[Source, list[str]](list)
+        for path, source in self.sources.items():
+            remembered = record.uploads.get(key_of(path))
+            if remembered and remembered.is_usable(self.identities[path], account, time.time()):
+                log.info("%s is uploaded already, as %s", remembered.source, remembered.file_path)
+            elif isinstance(source, MagicHourError):
+                raise source
+            else:
+                due[source].append(path)
+        return due
 
     def paths(self, record: Record) -> dict[str, str]:
         """Return where the API has each file, by the path of its field."""
@@ -123,11 +154,43 @@ def _identity(source: Source, remembered: Upload | None) -> str:
     return remembered.file
 
 
-def _uploaded(hook: MagicHourHook, source: Source, identity: str, account: str) -> Upload:
+def _side_by_side(jobs: Mapping[K, Callable[[], T]], at_once: int) -> Iterator[tuple[K, T]]:
+    """Run jobs in threads, and yield what each returns as soon as it ends.
+
+    After a failure none begins any more; the first is raised once those under way have ended. The threads are daemons:
+    neither the caller nor the end of the process waits for those of a task that has been ended.
+    """
+    ended: SimpleQueue[tuple[K, T | None, BaseException | None]] = SimpleQueue()
+
+    def run(key: K, job: Callable[[], T]) -> None:
+        try:
+            ended.put((key, job(), None))
+        except BaseException as error:  # whatever it is, the caller waits for it
+            ended.put((key, None, error))
+
+    waiting, under_way, first = deque(jobs.items()), 0, None
+    while waiting or under_way:
+        while waiting and under_way < at_once:
+            Thread(target=copy_context().run, args=(run, *waiting.popleft()), daemon=True).start()
+            under_way += 1
+        key, result, failure = ended.get()
+        under_way -= 1
+        if failure is None:
+            yield key, cast("T", result)
+            continue
+        waiting.clear()
+        if first or under_way:
+            log.warning("%s (other uploads were under way beside it)", failure)
+        first = first or failure
+    if first:
+        raise first
+
+
+def _uploaded(hook: MagicHourHook, source: Source, identity: str, account: str, halted: Event) -> Upload:
     checksum = ""
 
     def opened() -> IO[bytes]:
-        return cast("IO[bytes]", Checksummed(source.open(), note))
+        return cast("IO[bytes]", Checksummed(source.open(), note, halted))
 
     def note(digest: str) -> None:
         nonlocal checksum
@@ -149,14 +212,18 @@ class Checksummed:
 
     :param stream: the file.
     :param note: is told the SHA-256, once the end is reached.
+    :param halted: set when nobody wants the rest any more.
     """
 
-    def __init__(self, stream: IO[bytes], note: Callable[[str], None]) -> None:
+    def __init__(self, stream: IO[bytes], note: Callable[[str], None], halted: Event) -> None:
         self._stream = stream
         self._note = note
+        self._halted = halted
         self._digest = hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
+        if self._halted.is_set():
+            raise InterruptedError("the task has ended")
         piece = self._stream.read(size)
         self._digest.update(piece)
         if not piece:

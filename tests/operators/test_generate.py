@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,6 +33,7 @@ class AnyTool(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Answers)
         self.creates: list[tuple[str, Any]] = []
         self.uploads: dict[str, tuple[str, bytes]] = {}
+        self.numbers = itertools.count()
         self.headers: list[tuple[str, dict[str, str]]] = []
 
     @property
@@ -47,7 +49,7 @@ class Answers(BaseHTTPRequestHandler):
         self.server.headers.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
         if self.path == "/v1/files/upload-urls":
             (item,) = body["items"]
-            path = f"api-assets/{len(self.server.uploads)}/file.{item['extension']}"
+            path = f"api-assets/{next(self.server.numbers)}/file.{item['extension']}"
             self.server.uploads[path] = (item["type"], b"")
             self.say({"items": [{"upload_url": f"{self.server.url}/put/{path}", "file_path": path}]})
             return
