@@ -20,6 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tools.airflow.guard import end_with_make
+
+end_with_make()
+
 # Airflow reads it at import; a test run must not touch the home of whoever runs it. One for each process of it.
 if "AIRFLOW_HOME" not in os.environ or "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="magichour-tests-")

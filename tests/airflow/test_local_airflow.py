@@ -7,21 +7,17 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import psutil
 import pytest
 
-from tools.airflow.guard import processes_of
+from tests.scenes.left_behind import eventually, processes_in
 from tools.airflow.local import LocalAirflow, LocalAirflowError
 from tools.airflow.processes import port_is_open
 
 pytest_plugins = ["tests.scenes.airflow_fixture"]
 
-T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 PATIENCE = 90.0
 
@@ -40,6 +36,14 @@ DAG = textwrap.dedent(
         def resume(self, context, event=None):
             return "waited"
 
+
+    with DAG("short", schedule=None):
+
+        @task
+        def nothing():
+            return None
+
+        nothing()
 
     with DAG("toy", schedule=None):
 
@@ -69,35 +73,41 @@ def test_plain_and_deferred_tasks_run_and_nothing_stays_behind(tmp_path: Path) -
     assert not home.exists()
 
 
-# With signals as a terminal's shell leaves them, whatever this test run was started with.
+# With signals as a terminal's shell leaves them, whatever this test run was started with. The child of its own, which
+# lives on, holds all that the run has open.
 RUN = """
-import signal, sys
+import os, signal, sys, time
 from pathlib import Path
 from tools.airflow.local import LocalAirflow
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
-with LocalAirflow(Path(sys.argv[1])):
+with LocalAirflow(Path(sys.argv[1])) as airflow:
+    airflow.run("short")
+    if not os.fork():
+        time.sleep(20)
+        os._exit(0)
+    print("ready", flush=True)
     sys.stdin.read()
 """
 
 
-@pytest.mark.parametrize("ending", [signal.SIGHUP, signal.SIGKILL])
-def test_nothing_outlives_a_run_that_is_ended_from_outside(tmp_path: Path, ending: signal.Signals) -> None:
-    environment = os.environ | {"TMPDIR": str(tmp_path)}
+@pytest.mark.parametrize(("ending", "is_up"), [(signal.SIGHUP, False), (signal.SIGKILL, True)])
+def test_nothing_outlives_a_run_that_is_ended_from_outside(tmp_path: Path, ending: signal.Signals, is_up: bool) -> None:
+    (tmp_path / "toy.py").write_text(DAG)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environment = os.environ | {"TMPDIR": str(temporary)}
     command = [sys.executable, "-c", RUN, str(tmp_path)]
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE) as run:
-        (home,) = eventually(lambda: list(tmp_path.glob("airflow-local-*")))
-        assert eventually(lambda: processes_of(home))
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    ) as run:
+        (home,) = eventually(lambda: list(temporary.glob("airflow-local-*")))
+        assert eventually(lambda: processes_in(home))
+        if is_up:  # with the title that Airflow gives what has started, and workers that have nothing to do
+            assert run.stdout
+            assert run.stdout.readline() == b"ready\n"
         run.send_signal(ending)
         run.wait(PATIENCE)
-    assert eventually(lambda: not processes_of(home) and not home.exists())
-
-
-def eventually(condition: Callable[[], T]) -> T:
-    """Return what the condition is once it is true, or in the end."""
-    end = time.monotonic() + PATIENCE
-    while not (result := condition()) and time.monotonic() < end:
-        time.sleep(0.1)
-    return result
+    assert eventually(lambda: not processes_in(home) and not home.exists()), processes_in(home)
 
 
 def test_dag_file_that_cannot_be_imported_is_named_and_hinders_no_other(local_airflow: LocalAirflow) -> None:

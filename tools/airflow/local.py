@@ -126,11 +126,8 @@ class LocalAirflow:
         try:
             self._timed("stop", lambda: stop_all(self._components.values(), self._grace))
         finally:
-            if self._home and self._given_home is None:
-                shutil.rmtree(self._home, ignore_errors=True)
-                self._home = None
             if self._guard:
-                self._guard.dismiss()
+                self._guard.close()
                 self._guard = None
             atexit.unregister(self.stop)
             _restore_signals(previous)
@@ -156,7 +153,8 @@ class LocalAirflow:
             shutil.copyfile(template, self._home / "airflow.db")
         for name, arguments in COMPONENTS.items():
             command = [sys.executable, "-m", "airflow", *arguments]
-            self._components[name] = Component(name, command, environment | self._env, self._home / f"{name}.log")
+            log = self._home / f"{name}.log"
+            self._components[name] = Component(name, command, environment | self._env, log, self._guard)
 
     def _start_components(self) -> None:
         """Start the API server, which takes longest, on one processor and the others in turn on the second.

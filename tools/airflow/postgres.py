@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+from tools.airflow.guard import Guard
 from tools.airflow.processes import free_port
 
 SERVER_USER = "postgres"
@@ -37,25 +39,27 @@ def local_postgres() -> Iterator[str]:
     port = free_port()
     if os.geteuid() == 0:
         shutil.chown(folder, SERVER_USER)
+    guard = Guard(folder, remove=True)
+    run = partial(_run, guard, folder / "output")
     try:
-        _run(programs / "initdb", "-D", folder / "data", "-A", "trust", "-U", "airflow", "--no-sync")
+        run(programs / "initdb", "-D", folder / "data", "-A", "trust", "-U", "airflow", "--no-sync")
         options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
-        _run(programs / "pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log", "-o", options, "start")
+        run(programs / "pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log", "-o", options, "start")
         try:
-            _run(programs / "createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "airflow", "airflow")
+            run(programs / "createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "airflow", "airflow")
             yield f"postgresql+psycopg2://airflow@127.0.0.1:{port}/airflow"
         finally:
-            _run(programs / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop")
+            run(programs / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop")
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        guard.close()
 
 
-def _run(*command: Path | str) -> None:
+def _run(guard: Guard, output: Path, *command: Path | str) -> None:
     words = [str(word) for word in command]
     if os.geteuid() == 0:
         words = ["runuser", "-u", SERVER_USER, "--", *words]
-    done = subprocess.run(
-        words, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    if done.returncode:
-        raise RuntimeError(f"{words[-1]}: {done.stdout}")
+    pid = guard.start(words, os.environ, output)
+    while (code := guard.exit_code(pid)) is None:
+        time.sleep(0.02)
+    if code:
+        raise RuntimeError(f"{words[-1]}: {output.read_text()}")

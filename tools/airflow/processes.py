@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
+
+from tools.airflow.guard import Guard
 
 
 @dataclass(frozen=True)
@@ -26,56 +27,47 @@ class ProcessInfo:
 
 
 class Component:
-    """One Airflow command as a child process that leads its own session; its output goes to `log`.
+    """One Airflow command as a process that leads its own session; its output goes to `log`.
 
     Airflow's children move to process groups of their own but stay in the session, so the session is what is
-    searched and killed.
+    searched and killed. What leaves it as well is the guard's to end.
     """
 
-    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path, guard: Guard
+    ) -> None:
         self.name = name
         self.log = log
         self.wanted = False
         self.started: datetime | None = None
         self._command = list(command)
         self._environment = dict(environment)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._guard = guard
+        self._pid: int | None = None
 
     @property
     def pid(self) -> int:
         """The process id of the component's first process, which is also its session id."""
-        if self._process is None:
+        if self._pid is None:
             raise RuntimeError(f"{self.name} was not started")
-        return self._process.pid
+        return self._pid
 
     @property
     def exit_code(self) -> int | None:
         """The exit code of the first process, negative for a signal; None while it runs or before the start."""
-        return self._process.poll() if self._process else None
+        return None if self._pid is None else self._guard.exit_code(self._pid)
 
     def start(self) -> None:
         """Start the component; the output is appended to its log file."""
         if self.processes():
             raise RuntimeError(f"{self.name} is still running")
         self.started = datetime.now(UTC)
-        with self.log.open("ab") as output:
-            self._process = subprocess.Popen(
-                self._command,
-                env=self._environment,
-                cwd=self._environment["AIRFLOW_HOME"],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self._pid = self._guard.start(self._command, self._environment, self.log)
         self.wanted = True
 
     def processes(self) -> list[ProcessInfo]:
         """Every live process of this component's session, the oldest first."""
-        if self._process is None:
-            return []
-        self._process.poll()  # reaps the first process, which would be listed as a zombie otherwise
-        return session_processes(self._process.pid)
+        return [] if self._pid is None else session_processes(self._pid)
 
     def signal(self, signum: int, *, everything: bool) -> None:
         """Send a signal to the first process, or to every process of the session."""
