@@ -15,7 +15,8 @@ import httpx
 from airflow_provider_magichour.api.client import MagicHourClient
 from airflow_provider_magichour.api.tools import Kind
 from airflow_provider_magichour.exceptions import MagicHourApiError
-from airflow_provider_magichour.media.formats import HEAD, Boxes, is_iso_media, shown_type, what_it_is_instead
+from airflow_provider_magichour.media.endings import Ending
+from airflow_provider_magichour.media.formats import HEAD, ending_of, shown_type, what_it_is_instead
 
 log = logging.getLogger(__name__)
 
@@ -209,7 +210,7 @@ class _Arrived:
         self._kind = kind
         self._head = b""
         self._digest = hashlib.sha256()
-        self._boxes: Boxes | None = None
+        self._ending: Ending | None = None
 
     @property
     def sha256(self) -> str:
@@ -228,20 +229,20 @@ class _Arrived:
     def end(self) -> None:
         if not self.is_written:
             self._judge()
-        if self._boxes and (trouble := self._boxes.trouble()):
+        if self._ending and (trouble := self._ending.trouble()):
             raise _Misfit(trouble)
 
     def _judge(self) -> None:
         if wrong := what_it_is_instead(self._head, self._kind):
             raise _Misfit(wrong)
-        self._boxes = Boxes() if is_iso_media(self._head) else None
+        self._ending = ending_of(self._head)
         self.is_written = True
         self._write(self._head)
 
     def _write(self, piece: bytes) -> None:
         assert self.stream is not None
-        if self._boxes:
-            self._boxes.feed(piece)
+        if self._ending:
+            self._ending.feed(piece)
         self.stream.write(piece)
 
 
