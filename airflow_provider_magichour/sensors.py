@@ -160,7 +160,7 @@ class MagicHourProjectSensor(WaitingTask, BaseSensorOperator):
         from airflow_provider_magichour.waiting.ending import project_failure
 
         if project.is_failed:
-            raise project_failure(project, resubmits=False)
+            raise project_failure(project, instead="Clear the task that submitted it to make a new one")
         return self.result(context, project, kind)
 
     def timed_out(self, message: str) -> Exception:

@@ -34,7 +34,13 @@ from airflow_provider_magichour.api.signatures import secrets_in
 from airflow_provider_magichour.compat import BaseOperator, TaskDeferred
 from airflow_provider_magichour.exceptions import MagicHourError, MagicHourInvalidRequestError
 from airflow_provider_magichour.hooks import MagicHourHook
-from airflow_provider_magichour.operators import MagicHourDownloadOperator, MagicHourImageToVideoOperator
+from airflow_provider_magichour.operators import (
+    MagicHourDetectFacesOperator,
+    MagicHourDownloadOperator,
+    MagicHourFaceSwapOperator,
+    MagicHourGenerateOperator,
+    MagicHourImageToVideoOperator,
+)
 from airflow_provider_magichour.sandbox import Sandbox
 from airflow_provider_magichour.sensors import MagicHourProjectSensor
 from airflow_provider_magichour.triggers import MagicHourProjectTrigger
@@ -453,6 +459,44 @@ def test_a_request_that_holds_the_key_is_neither_uploaded_nor_sent_nor_recorded(
     assert KEY not in json.dumps(store.values) + logged() + "".join(traceback.format_exception(e.value))
 
 
+@pytest.mark.parametrize(
+    ("task", "named"),
+    [
+        (
+            lambda: MagicHourImageToVideoOperator(task_id="s", image=f"https://x.example.com/{KEY}", end_seconds=5),
+            "image",
+        ),
+        (
+            lambda: MagicHourGenerateOperator(
+                task_id="s",
+                tool="ai-image-editor",
+                assets={"image_file_path": f"https://x.example.com/{KEY}"},
+                style={"prompt": "a hat"},
+            ),
+            "assets.image_file_path",
+        ),
+        (
+            lambda: MagicHourFaceSwapOperator(
+                task_id="s",
+                video="https://x.example.com/a.mp4",
+                image=f"https://x.example.com/{KEY}",
+                start_seconds=0,
+                end_seconds=5,
+            ),
+            "image",
+        ),
+        (lambda: MagicHourDetectFacesOperator(task_id="s", target=f"https://x.example.com/{KEY}"), "target"),
+    ],
+    ids=["image-to-video", "any-tool", "face-swap", "face-detection"],
+)
+def test_the_field_that_holds_the_key_is_named_as_the_user_wrote_it(
+    secret_sandbox: Any, context: Any, store: Any, task: Callable[[], Any], named: str
+) -> None:
+    with pytest.raises(MagicHourInvalidRequestError, match=rf"\A{re.escape(named)} holds"):
+        task().execute(context(store))
+    assert list(secret_sandbox.requests) == []
+
+
 def test_the_hook_sends_no_request_that_holds_the_key(secret_sandbox: Any) -> None:
     with pytest.raises(MagicHourInvalidRequestError, match="prompt holds"):
         MagicHourHook().create(image_to_video_request(image="https://x.example.com/a.jpg", end_seconds=5, prompt=KEY))
@@ -557,7 +601,13 @@ def test_no_class_shows_a_secret_of_a_url_that_it_holds(image: str, wrap: Callab
 LEAKY = f"""
 from airflow.sdk import DAG, AssetAlias, task
 
-from airflow_provider_magichour.operators import MagicHourDownloadOperator, MagicHourImageToVideoOperator
+from airflow_provider_magichour.operators import (
+    MagicHourDetectFacesOperator,
+    MagicHourDownloadOperator,
+    MagicHourFaceSwapOperator,
+    MagicHourGenerateOperator,
+    MagicHourImageToVideoOperator,
+)
 from airflow_provider_magichour.sensors import MagicHourProjectSensor
 
 HOUR = {{"magichour_conn_id": "leaky_hour"}}

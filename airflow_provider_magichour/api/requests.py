@@ -108,7 +108,7 @@ def _checked(tool: Tool, named: Mapping[str, Any], extra: Any, validate: bool, n
     read = Reading(tool, body, names)
     if read.problems:
         raise MagicHourInvalidRequestError(f"{'; '.join(read.problems)}. Nothing was sent.")
-    request = Request(tool, read.body)
+    request = Request(tool, read.body, names)
     if validate:
         refuse_impossible(request)
     return request
@@ -126,27 +126,33 @@ def refuse_impossible(request: Request) -> None:
         )
 
 
-def refuse_key(body: Any, key: str) -> None:
+def refuse_key(body: Any, key: str, names: Mapping[str, str] = NO_NAMES) -> None:
     """Refuse a request that holds the API key: a template has put it there, and it would be sent, recorded and shown.
 
     Airflow 3.3.2 renders what ``expand_kwargs`` gets from an upstream task, so that its texts may be templates.
 
     :param body: of the request.
     :param key: the connection's, which no message names.
+    :param names: of the user's arguments, by their place.
     :raises MagicHourInvalidRequestError: naming the field.
     """
     for path, text in _texts(body, ""):
         if any(_holds(each, key) for each in _readings(text)):
             # What the place is called may hold it as well.
-            field = (
-                "The name of a field"
-                if any(_holds(each, key) for each in _readings(path))
-                else ARGUMENTS.get(path, path)
-            )
+            is_in_name = any(_holds(each, key) for each in _readings(path))
+            field = "The name of a field" if is_in_name else _as_written(path, names)
             raise MagicHourInvalidRequestError(
                 f"{field} holds the connection's API key, which nobody else may see: is it a template such as "
                 "{{ conn... }} that came from elsewhere? Nothing was sent."
             )
+
+
+def _as_written(path: str, names: Mapping[str, str]) -> str:
+    """Return what a place in a body is called by the argument that holds it, or the place where none does."""
+    holder = path
+    while holder and holder not in names:
+        holder = holder[: max(holder.rfind("."), holder.rfind("["), 0)]
+    return f"{names[holder]}{path[len(holder) :]}" if holder else path
 
 
 def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:

@@ -168,10 +168,12 @@ class Request:
 
     :param tool: that makes it.
     :param body: the JSON to send; what was not set is not in it.
+    :param names: of the user's arguments, by their place in the body, for messages.
     """
 
     tool: Tool
     body: Mapping[str, Any]
+    names: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def name(self) -> str | None:

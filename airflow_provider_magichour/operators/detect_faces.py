@@ -95,7 +95,7 @@ class MagicHourDetectFacesOperator(BaseOperator):
 
         timeout, interval = seconds("timeout", self.timeout), seconds("poll_interval", self.poll_interval)
         body = detection_body(self.target, self.confidence_score)
-        refuse_key(body, self.hook.settings().api_key)
+        refuse_key(body, self.hook.settings().api_key, {"assets.target_file_path": "target"})
         target, score = body["assets"]["target_file_path"], body.get("confidence_score")
         source = source_of("target", target, self.conn_id, ("image", "video"))
         path = uploaded(self.hook, source).file_path if source else target

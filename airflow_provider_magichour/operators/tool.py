@@ -183,6 +183,7 @@ class ToolOperator(WaitingTask):
 
     def conclude(self, context: Context, project: Project, kind: Kind) -> dict[str, Any]:
         """Return the finished project; one that failed raises, and a retry submits anew where that can help."""
+        from airflow_provider_magichour.submission.decision import adopted_advice
         from airflow_provider_magichour.submission.submit import note_failed
         from airflow_provider_magichour.waiting.ending import project_failure
 
@@ -190,7 +191,9 @@ class ToolOperator(WaitingTask):
         if project.credits_charged is not None:
             self.push(context, project_id=project.id, credits_charged=project.credits_charged)
         if project.is_failed:
-            raise project_failure(project, resubmits=not note_failed(journal, project))
+            raise project_failure(
+                project, instead=adopted_advice(journal.key) if note_failed(journal, project) else None
+            )
         self._returns(context, journal, project.id)
         return self.result(context, project, kind)
 

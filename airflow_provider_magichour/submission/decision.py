@@ -105,14 +105,21 @@ def _about_failed(record: Record, project: Project, max_tries: int, key: str) ->
     if record.adopted or record.is_adoption:
         return Decision(
             "fail",
-            f"{ended}. It was adopted, so nothing is submitted in its place. Put another id into {key}, or delete that "
-            "key to submit anew, and clear the task",
+            f"{ended}. {adopted_advice(key)}",
         )
     if project.is_canceled and not _is_cleared(record, max_tries):
         return Decision(
             "fail", f"{ended}: a person did that, so it is not made again. Clear the task to submit a new one"
         )
     return Decision("submit", f"{ended} and cost {cost_text(project.credits_charged)}: submitting a new one")
+
+
+def adopted_advice(key: str = KEY) -> str:
+    """Say what a person may do about a project that was adopted and failed: a clear alone fails again."""
+    return (
+        f"It was adopted, so nothing is submitted in its place. Put another id into {key}, or delete that key to "
+        "submit anew, and clear the task"
+    )
 
 
 def _is_cleared(record: Record, max_tries: int) -> bool:

@@ -174,7 +174,7 @@ class Submission:
         if record.project_id is not None:
             # Also where this request is refused: whoever goes back to the one before it finds its project.
             self.journal.try_write(aside, f"Project {record.project_id} stays recorded as the last one")
-        refuse_key(self.request.body, self.hook.settings().api_key)
+        refuse_key(self.request.body, self.hook.settings().api_key, self.request.names)
         if self.validate:
             refuse_impossible(self.request)
         self.budget.check(self.hook, self.request)

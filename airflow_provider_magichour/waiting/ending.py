@@ -92,18 +92,16 @@ def still_finished(project: Project) -> Project:
     return project
 
 
-def project_failure(project: Project, *, resubmits: bool) -> MagicHourProjectFailedError:
+def project_failure(project: Project, *, instead: str | None = None) -> MagicHourProjectFailedError:
     """Return the error of a project that failed or was canceled.
 
-    :param resubmits: whether a retry of the task submits a new project; waiting again heals nothing.
+    :param instead: what a person may do where no retry of the task submits a new project: waiting again heals nothing.
     """
     said = [part for part in (project.failure_code, project.error and project.error.message) if part]
     detail = f" ({': '.join(said)})" if project.error and said else ""
     text = f"Magic Hour project {project.id} {project.ending}{detail}; its credits are refunded."
-    if not resubmits:
-        return MagicHourProjectRejectedError(
-            f"{text} Clear the task that submitted it to make a new one.", code=project.failure_code
-        )
+    if instead:
+        return MagicHourProjectRejectedError(f"{text} {instead}.", code=project.failure_code)
     if project.is_canceled:
         return MagicHourProjectRejectedError(
             f"{text} A person did that, so it is not made again. Clear this task to submit a new project.",

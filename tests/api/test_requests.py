@@ -437,6 +437,7 @@ def test_a_model_that_the_table_does_not_know_passes(model):
 
 
 KEY = "mhk_live_a1b2c3d4e5"
+NAMES = {"assets.image_file_path": "image", "style.prompt": "prompt", "assets.face_mappings": "faces"}
 ENCODED = "".join(f"%{ord(letter):02x}" for letter in KEY)
 
 
@@ -450,13 +451,15 @@ ENCODED = "".join(f"%{ord(letter):02x}" for letter in KEY)
         ("prompt", lambda text: {"style": {"prompt": text}}),
         ("name", lambda text: {"name": text}),
         ("references[0].url[1]", lambda text: {"references": [{"url": ["a", text]}]}),
+        ("assets.video_file_path", lambda text: {"assets": {"video_file_path": text}}),
+        ("faces[1].new_face", lambda text: {"assets": {"face_mappings": [{}, {"new_face": text}]}}),
         ("The name of a field", lambda text: {"options": {text: 1}}),
     ],
-    ids=["image", "prompt", "name", "deep", "key-of-a-dict"],
+    ids=["image", "prompt", "name", "deep", "no-argument", "within-an-argument", "key-of-a-dict"],
 )
 def test_a_request_that_holds_the_api_key_is_refused_without_showing_it(text, field, request_with):
     with pytest.raises(MagicHourInvalidRequestError) as caught:
-        refuse_key(request_with(text), KEY)
+        refuse_key(request_with(text), KEY, NAMES)
     shown = str(caught.value)
     assert shown.startswith(field)
     assert KEY not in shown

@@ -9,6 +9,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+LONGEST = 30 * 24 * 3600.0
+"""Simulated seconds after which what waits is waiting for nothing: as no time passes, a test would never end."""
+
 
 class _Jumping(selectors.DefaultSelector):
     def __init__(self) -> None:
@@ -32,6 +35,14 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
 
 def run_simulated(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine in simulated time."""
+    """Run a coroutine in simulated time.
+
+    :raises TimeoutError: when it has not ended after a month.
+    """
+
+    async def bounded() -> T:
+        async with asyncio.timeout(LONGEST):
+            return await main
+
     with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
-        return runner.run(main)
+        return runner.run(bounded())

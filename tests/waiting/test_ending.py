@@ -99,15 +99,16 @@ def test_a_timeout_says_that_the_project_goes_on_and_what_it_costs(credits, cost
 
 
 FAULT = {"code": "no_source_face", "message": "No face found"}
+INSTEAD = "Clear the task that submitted it to make a new one"
 PASSING = {"code": "processing_timeout", "message": "Took too long"}
 
 
 @pytest.mark.parametrize(
-    ("failed", "resubmits", "expected", "code", "advice"),
+    ("failed", "instead", "expected", "code", "advice"),
     [
         pytest.param(
             project("error", error=PASSING),
-            True,
+            None,
             MagicHourProjectFailedError,
             "processing_timeout",
             "A retry of this task submits a new project",
@@ -115,7 +116,7 @@ PASSING = {"code": "processing_timeout", "message": "Took too long"}
         ),
         pytest.param(
             project("error", error=FAULT),
-            True,
+            None,
             MagicHourProjectRejectedError,
             "no_source_face",
             "change the request, then clear this task",
@@ -123,43 +124,43 @@ PASSING = {"code": "processing_timeout", "message": "Took too long"}
         ),
         pytest.param(
             project("canceled"),
-            True,
+            None,
             MagicHourProjectRejectedError,
             "canceled",
             "Clear this task to submit a new project",
             id="canceled-in-the-operator",
         ),
         pytest.param(
-            project("error"), True, MagicHourProjectFailedError, None, "submits a new project", id="error-without-code"
+            project("error"), None, MagicHourProjectFailedError, None, "submits a new project", id="error-without-code"
         ),
         pytest.param(
             project("error", error=PASSING),
-            False,
+            INSTEAD,
             MagicHourProjectRejectedError,
             "processing_timeout",
-            "Clear the task that submitted it",
+            INSTEAD,
             id="curable-in-the-sensor",
         ),
         pytest.param(
             project("error", error=FAULT),
-            False,
+            INSTEAD,
             MagicHourProjectRejectedError,
             "no_source_face",
-            "Clear the task that submitted it",
+            INSTEAD,
             id="incurable-in-the-sensor",
         ),
         pytest.param(
             project("canceled"),
-            False,
+            INSTEAD,
             MagicHourProjectRejectedError,
             "canceled",
-            "Clear the task that submitted it",
+            INSTEAD,
             id="canceled-in-the-sensor",
         ),
     ],
 )
-def test_a_failed_project_is_the_error_of_its_task(failed, resubmits, expected, code, advice):
-    caught = project_failure(failed, resubmits=resubmits)
+def test_a_failed_project_is_the_error_of_its_task(failed, instead, expected, code, advice):
+    caught = project_failure(failed, instead=instead)
     assert (type(caught), caught.code) == (expected, code)
     assert f"project p1 ended as {failed.status}" in str(caught)
     assert "refunded" in str(caught)
@@ -167,29 +168,29 @@ def test_a_failed_project_is_the_error_of_its_task(failed, resubmits, expected, 
 
 
 def test_a_failure_repeats_what_the_api_said():
-    text = str(project_failure(project("error", error=FAULT), resubmits=True))
+    text = str(project_failure(project("error", error=FAULT)))
     assert "no_source_face: No face found" in text
 
 
 @pytest.mark.parametrize("error", [{}, {"code": "unknown_error"}, {"message": None}, {"code": None, "message": ""}])
 def test_a_failure_does_not_say_none(error):
-    assert "None" not in str(project_failure(project("error", error=error), resubmits=True))
+    assert "None" not in str(project_failure(project("error", error=error)))
 
 
 def test_a_failure_shows_no_signature_of_a_url_that_the_api_repeats():
     error = {"code": "invalid_input", "message": "Could not fetch https://x/a.png?token=secret&v=1, sorry"}
     failed = project("error", error=error)
     assert failed.error.message == "Could not fetch https://x/a.png?... sorry"
-    assert "Could not fetch https://x/a.png?... sorry" in str(project_failure(failed, resubmits=True))
+    assert "Could not fetch https://x/a.png?... sorry" in str(project_failure(failed))
 
 
 def test_a_failure_repeats_the_start_of_a_long_message():
     failed = project("error", error={"code": "c" * 10_000, "message": "m" * 10_000})
-    assert "m" * 500 in str(project_failure(failed, resubmits=True))
-    assert len(str(project_failure(failed, resubmits=True))) < 1200
+    assert "m" * 500 in str(project_failure(failed))
+    assert len(str(project_failure(failed))) < 1200
 
 
 def test_a_message_that_is_no_text_is_none():
     failed = project("error", error={"code": "processing_timeout", "message": {"url": URL}})
     assert failed.error.message is None
-    assert "secret" not in str(project_failure(failed, resubmits=True))
+    assert "secret" not in str(project_failure(failed))
