@@ -9,12 +9,13 @@ import email.utils
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
-from tests_crash.scene import PHOTO, URL, WAITING, Scene
+from tests_crash.scene import OTHERS, PHOTO, URL, WAITING, Scene
 
 CLEARED_TRIES = 2
 
@@ -40,12 +41,28 @@ class Row:
 ROWS: dict[str, Row] = {}
 
 
-def row(name: str, /, *, in_ci: bool = False, sandbox: dict[str, Any] | None = None, **task: Any) -> Any:
-    """Register a row under a name."""
+BOTH: Mapping[str, bool] = dict.fromkeys(OTHERS, False)
+
+
+def row(
+    name: str,
+    /,
+    *,
+    in_ci: bool = False,
+    others: Mapping[str, bool] = MappingProxyType({}),
+    sandbox: dict[str, Any] | None = None,
+    **task: Any,
+) -> Any:
+    """Register a row under a name.
+
+    :param others: the kinds of tools that play it besides image-to-video, and whether the short run plays that.
+    """
 
     def register(play: Callable[[Scene], None]) -> Callable[[Scene], None]:
         connection = task.pop("connection", {})
         ROWS[name] = Row(play, task, sandbox or {}, connection, in_ci)
+        for kind, in_ci_too in others.items():
+            ROWS[f"{name}_{kind}"] = Row(play, {**OTHERS[kind], **task}, sandbox or {}, connection, in_ci_too)
         return play
 
     return register
@@ -54,7 +71,7 @@ def row(name: str, /, *, in_ci: bool = False, sandbox: dict[str, Any] | None = N
 # killed once the answer was recorded
 
 
-@row("row_1_task_killed_after_answer", in_ci=True, **WAITING)
+@row("row_1_task_killed_after_answer", in_ci=True, others={"image": True, "audio": False}, **WAITING)
 def task_killed(scene: Scene) -> None:
     kill_at_first_look(scene, supervisor=False)
 
@@ -73,6 +90,7 @@ def kill_at_first_look(scene: Scene, *, supervisor: bool) -> None:
     assert scene.task_instance().try_number == 2
     assert (scene.posts, len(scene.jobs)) == (1, 1)
     assert scene.xcom()["project_id"] == scene.jobs[0]
+    assert scene.xcom()["kind"] == scene.xcom("kind") == scene.sandbox.jobs[scene.jobs[0]].kind
 
 
 # it is not known whether a project was made
@@ -115,13 +133,13 @@ def kill_before_answer(scene: Scene) -> None:
     fail_unsure(scene)
 
 
-@row("row_3_killed_before_answer_then_key_deleted", in_ci=True)
+@row("row_3_killed_before_answer_then_key_deleted", in_ci=True, others={"image": False, "audio": True})
 def killed_then_deleted(scene: Scene) -> None:
     kill_before_answer(scene)
     delete_and_clear(scene)
 
 
-@row("row_3_killed_before_answer_then_resubmit", in_ci=True)
+@row("row_3_killed_before_answer_then_resubmit", in_ci=True, others=BOTH)
 def killed_then_resubmit(scene: Scene) -> None:
     kill_before_answer(scene)
     resubmit_and_clear(scene)
@@ -150,7 +168,8 @@ def lose_answer(fault: dict[str, Any], way_out: Callable[[Scene], None]) -> Call
 
 for number, (cause, fault) in enumerate(LOST.items()):
     way_out = resubmit_and_clear if number % 2 else delete_and_clear
-    row(f"row_4_{cause}", in_ci=True, connection={"request_timeout": 3})(lose_answer(fault, way_out))
+    others = {"image": cause == "cut", "audio": cause == "no_id"}
+    row(f"row_4_{cause}", in_ci=True, others=others, connection={"request_timeout": 3})(lose_answer(fault, way_out))
 
 
 @row("row_8_adopted", **WAITING)
@@ -198,7 +217,7 @@ def succeed_in_place(scene: Scene) -> None:
     assert scene.xcom() == scene.jobs[0]
 
 
-@row("row_5_connection_refused")
+@row("row_5_connection_refused", others=BOTH)
 def connection_refused(scene: Scene) -> None:
     scene.sandbox.stop()
     scene.start()
@@ -221,7 +240,7 @@ REFUSALS: dict[str, Callable[[], dict[str, Any]]] = {
 
 for cause, answer in REFUSALS.items():
     # Of a gateway it is believed once that nothing was made.
-    row(f"row_5_{cause}")(refuse_for_a_while(answer, times=2 if "429" in cause else 1))
+    row(f"row_5_{cause}", others=BOTH)(refuse_for_a_while(answer, times=2 if "429" in cause else 1))
 
 
 def refuse_for_too_long(answer: dict[str, Any] | None) -> Callable[[Scene], None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from pathlib import Path
 
 {prelude}
 from airflow.sdk import DAG
-from airflow_provider_magichour.operators import MagicHourImageToVideoOperator
+from airflow_provider_magichour.operators import {operator}
 
 HERE = Path(__file__).parent
 
@@ -38,7 +39,7 @@ def hang_in_first_try(context, result=None):
 
 
 with DAG("{dag_id}", schedule=None, default_args={{"retry_delay": timedelta(seconds={retry_delay})}}):
-    clip = MagicHourImageToVideoOperator{partial}(
+    clip = {operator}{partial}(
         task_id="clip",
         magichour_conn_id="{dag_id}",
         {arguments}
@@ -49,13 +50,30 @@ with DAG("{dag_id}", schedule=None, default_args={{"retry_delay": timedelta(seco
 WAITING = {"wait_for_completion": True, "deferrable": True, "poll_interval": 1}
 
 
+VIDEO: Mapping[str, Any] = {
+    "operator": "MagicHourImageToVideoOperator",
+    "image": URL,
+    "end_seconds": 3,
+    "model": "kling-3.0",
+}
+OTHERS: Mapping[str, Mapping[str, Any]] = {
+    "image": {"operator": "MagicHourImageGeneratorOperator", "prompt": "a cat", "image_count": 1},
+    "audio": {
+        "operator": "MagicHourGenerateOperator",
+        "tool": "ai-voice-generator",
+        "style": {"prompt": "The cat has chosen.", "voice_name": "Elon Musk"},
+    },
+}
+"""Tasks of tools that make another kind of result."""
+
+
 class Scene:
     """A DAG with one task ``clip``, the sandbox it pays at, and what can be done to both.
 
     :param name: of the row; DAG id and connection id.
     :param folder: DAG folder.
     :param sandbox: arguments of the sandbox; jobs take a second and are not rendered by default.
-    :param task: arguments of the operator.
+    :param task: arguments of the operator, and which that is; image-to-video by default.
     """
 
     def __init__(self, name: str, folder: Path, /, *, sandbox: dict[str, Any] | None = None, **task: Any) -> None:
@@ -63,7 +81,7 @@ class Scene:
         self.folder = folder
         self.sandbox = Sandbox(**{"render": False, "render_seconds": 1.0, **(sandbox or {})})
         self.sandbox.start()
-        self.task = {"image": URL, "end_seconds": 3, "model": "kling-3.0", "retries": 1, **task}
+        self.task = {**({} if "operator" in task else VIDEO), "retries": 1, **task}
         self.run_id = ""
         self.write_dag()
 
@@ -74,6 +92,7 @@ class Scene:
         expand = arguments.pop("expand", None)
         text = DAG_FILE.format(
             dag_id=self.name,
+            operator=arguments.pop("operator"),
             prelude=arguments.pop("prelude", ""),
             then=arguments.pop("then", ""),
             retry_delay=arguments.pop("retry_delay", 1),

@@ -19,7 +19,7 @@ from airflow_provider_magichour.api.tools import Request, Tool
 from airflow_provider_magichour.sandbox import Sandbox
 from airflow_provider_magichour.sandbox.sounds import record, tune
 from tests.scenes.bodies import body_of
-from tests.scenes.dag_test import DAGS_IN, new_airflow, python
+from tests.scenes.dag_runs import DAGS_IN, new_airflow, python
 from tests.scenes.media import Bucket, connection_to
 from tests.scenes.results import BLUE, RED, filmed, heard, seen, video
 from tools.page_of_tools import ALWAYS, sample

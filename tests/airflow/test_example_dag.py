@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.scenes.dag_test import DAGS_IN, new_airflow, python
+from tests.scenes.dag_runs import DAGS_IN, new_airflow, python
 
 FOLDER = Path(__file__).parents[2] / "example_dags"
 PHOTOS = FOLDER / "photos"
