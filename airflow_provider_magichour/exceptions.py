@@ -10,7 +10,9 @@
     ├── MagicHourUnsureSubmissionError   !   a create was sent and its answer is not known
     ├── MagicHourProjectFailedError          the project ended without a result
     │   └── MagicHourProjectRejectedError !  in a way that a retry cannot or must not heal
-    └── MagicHourTimeoutError                the operator's deadline
+    ├── MagicHourTimeoutError                the operator's deadline
+    └── MagicHourBatchError                  items of a batch have no result, and a retry can help
+        └── MagicHourBatchFailedError    !   the same, and it cannot
 
 Those marked ``!`` are AirflowFailException too: Airflow does not retry them.
 """
@@ -87,3 +89,11 @@ class MagicHourProjectRejectedError(MagicHourProjectFailedError, AirflowFailExce
 
 class MagicHourTimeoutError(MagicHourError):
     """The operator's deadline passed; the project goes on and a retry reattaches to it."""
+
+
+class MagicHourBatchError(MagicHourError):
+    """Items of a batch have no result; a retry works on those alone."""
+
+
+class MagicHourBatchFailedError(MagicHourBatchError, AirflowFailException):
+    """Items of a batch have no result, and a retry cannot help: a person has to."""

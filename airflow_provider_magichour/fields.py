@@ -5,19 +5,15 @@ from __future__ import annotations
 import ast
 import copy
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_provider_magichour.api.arguments import DEEPEST, given, truth_of
 from airflow_provider_magichour.api.numbers import number_of
 from airflow_provider_magichour.api.signatures import secrets_in, shown, without_signatures
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 from airflow_provider_magichour.links import library_url
-
-if TYPE_CHECKING:
-    pass
-
 
 LONGEST = 366 * 24 * 3600
 """Seconds that may be asked for: more is a slip, and the greatest numbers are beyond any calendar."""
@@ -149,6 +145,50 @@ class SignedUrlField(Argument):
             mask_secret(secret)
 
 
+class Items:
+    """A list of items that Airflow shows by its length: it may be long, and hold signed URLs.
+
+    Airflow renders what an object has under ``template_fields`` (3.0 to 3.3).
+    """
+
+    template_fields = ("entries",)
+
+    def __init__(self, entries: Sequence[Any]) -> None:
+        self._entries = Hidden(entries)
+
+    @property
+    def entries(self) -> Sequence[Any]:
+        return self._entries.value  # type: ignore[no-any-return]
+
+    @entries.setter
+    def entries(self, rendered: Sequence[Any]) -> None:
+        self._entries = Hidden(rendered)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __str__(self) -> str:
+        return f"{len(self)} items"
+
+    __repr__ = __str__
+
+
+class ItemsField(Argument):
+    """A batch's ``items``: a list is shown by its length alone, once nothing in it refers to another task."""
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        is_plain = isinstance(value, list | tuple) and not any(_refers(each) for each in value)
+        super().__set__(instance, Items(chained(value)) if is_plain else value)
+
+
+def _refers(value: Any, depth: int = 0) -> bool:
+    """Whether an item refers to what another task returns, which Airflow has to find there at the DAG's parsing."""
+    if isinstance(value, Mapping | list | tuple) and depth < 10:
+        inner = value.values() if isinstance(value, Mapping) else value
+        return any(_refers(each, depth + 1) for each in inner)
+    return hasattr(value, "iter_references")
+
+
 def chained(value: Any, depth: int = 0) -> Any:
     """Return a value in which what a waiting task returned, a dict or the text of it, is its project in the library.
 
@@ -181,6 +221,19 @@ def truth(name: str, value: Any) -> bool:
     if known is None:
         raise MagicHourInvalidRequestError(f"{name}={shown(value)}: true or false is needed")
     return known
+
+
+def whole(name: str, value: Any, least: int, most: int) -> int:
+    """Return an argument that is a whole number.
+
+    :param name: of the argument, for the message.
+    :param value: number, or a rendered template that is one.
+    :raises MagicHourInvalidRequestError: for anything else, or one that is out of bounds.
+    """
+    number = number_of(value)
+    if not isinstance(number, int) or not least <= number <= most:
+        raise MagicHourInvalidRequestError(f"{name}={shown(value)}: a whole number from {least} to {most} is needed")
+    return number
 
 
 def credits(name: str, value: Any) -> float:

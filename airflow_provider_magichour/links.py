@@ -47,6 +47,12 @@ def push_link(context: Context, project_id: str, kind: Kind) -> None:
         context["ti"].xcom_push(key=MagicHourProjectLink().xcom_key, value=link)
 
 
+def push_library_link(context: Context) -> None:
+    """Make a link to the library visible, for a task of many projects; see :func:`push_link`."""
+    with informing("the link to the library"):
+        context["ti"].xcom_push(key=MagicHourProjectLink().xcom_key, value=LIBRARY)
+
+
 def library_url(project_id: str, kind: Kind) -> str:
     """Return where a project is in the library, which the API takes for a file too.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -22,6 +23,30 @@ if TYPE_CHECKING:
 
 BACKSTOP = 120.0
 """Seconds after the trigger's own deadline at which Airflow ends a deferral whose trigger said nothing."""
+
+
+def ended_by_airflow(error: BaseException | None) -> bool:
+    """Whether Airflow has ended a deferral, as no trigger did."""
+    # Of a sensor's Airflow makes a timeout of its own, and of that a skip where soft_fail is set. Airflow 3.0 has this
+    # class in airflow.exceptions, 3.3 in airflow.sdk.exceptions, and compat.sdk lacks it.
+    while error is not None and type(error).__name__ != "TaskDeferralTimeout":
+        error = error.__cause__
+    return error is not None
+
+
+def when_taken(operator: BaseOperator, context: Context, note: Callable[[], None]) -> None:
+    """Have something noted once Airflow has taken the task as succeeded, with all its XComs.
+
+    That is when it calls a success callback (3.3.2): a task that fails after ``execute`` has no result.
+
+    :param operator: that is run, of a task or inside of one.
+    :param note: called then.
+    """
+    task = getattr(context["ti"], "task", None) or operator
+    given = task.on_success_callback
+    # What was set after an operator was made may be a single one.
+    callbacks = list(given) if isinstance(given, list | tuple) else [given] if given else []
+    task.on_success_callback = [*callbacks, lambda _: note()]
 
 
 class WaitingTask(BaseOperator):
@@ -46,12 +71,7 @@ class WaitingTask(BaseOperator):
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except AirflowException as error:
-            # Of a sensor's Airflow makes a timeout of its own, and of that a skip where soft_fail is set. Airflow 3.0
-            # has this class in airflow.exceptions, 3.3 in airflow.sdk.exceptions, and compat.sdk lacks it.
-            ended: BaseException | None = error
-            while ended is not None and type(ended).__name__ != "TaskDeferralTimeout":
-                ended = ended.__cause__
-            if ended is None:
+            if not ended_by_airflow(error):
                 raise
             project = getattr(self, "project_id", None) or "(see this task's XCom project_id)"
             raise self.timed_out(

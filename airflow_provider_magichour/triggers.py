@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -13,6 +13,7 @@ from airflow_provider_magichour.api import endpoints
 from airflow_provider_magichour.hooks import MagicHourHook
 from airflow_provider_magichour.waiting.ending import event_of
 from airflow_provider_magichour.waiting.lookout import AsyncLookout
+from airflow_provider_magichour.waiting.many import until_some_end
 from airflow_provider_magichour.waiting.schedule import EXPECTED_RENDER
 from airflow_provider_magichour.waiting.watch import Watch
 
@@ -127,3 +128,70 @@ class MagicHourProjectTrigger(BaseTrigger):
             await lookout.aclose()
         await asyncio.sleep(max(0.0, SETTLING - (loop.time() - began)))
         yield TriggerEvent(event_of(step, time.time()).model_dump(mode="json"))  # type: ignore[no-untyped-call]
+
+
+class MagicHourBatchTrigger(BaseTrigger):
+    """Wait until enough of a batch's projects have ended; only reads.
+
+    It ends when a third of them have, or one has and a minute has passed, or all, but not within 8 s (an Airflow bug,
+    see :data:`SETTLING`). Its arguments are stored in Airflow's database as plain JSON: they hold no key and no URL.
+
+    :param ids: of the projects.
+    :param offsets: seconds after ``started_at`` at which the wait for each began.
+    :param kind: ``video``, ``image`` or ``audio``.
+    :param magichour_conn_id: id of the connection.
+    :param started_at: when the first wait began, in seconds since the epoch.
+    :param deadline: when all of them end, in seconds since the epoch.
+    :param item_timeout: seconds that each is waited for.
+    :param expected_render: seconds that such a render usually takes.
+    """
+
+    def __init__(
+        self,
+        ids: Sequence[str],
+        offsets: Sequence[int],
+        kind: str,
+        magichour_conn_id: str,
+        started_at: float,
+        deadline: float,
+        item_timeout: float,
+        expected_render: float = EXPECTED_RENDER,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.ids, self.offsets = list(ids), list(offsets)
+        self.kind, self.magichour_conn_id = kind, magichour_conn_id
+        self.started_at, self.deadline, self.item_timeout = started_at, deadline, item_timeout
+        self.expected_render = expected_render
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments to build an equal trigger from."""
+        names = (
+            "ids", "offsets", "kind", "magichour_conn_id", "started_at", "deadline", "item_timeout", "expected_render",
+        )  # fmt: skip
+        return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
+
+    def watches(self) -> list[Watch]:
+        """Return what is known of each project."""
+        kind = endpoints.checked_kind(self.kind)
+        return [
+            Watch(
+                project_id,
+                started_at=(started := self.started_at + offset),
+                deadline=min(started + self.item_timeout, self.deadline),
+                kind=kind,
+                expected_render=self.expected_render,
+            )
+            for project_id, offset in zip(self.ids, self.offsets, strict=True)
+        ]
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield one event, when enough projects have ended."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        lookout = AsyncLookout(MagicHourHook(self.magichour_conn_id), tells=False)
+        try:
+            event = await until_some_end(lookout, self.watches())
+        finally:
+            await lookout.aclose()
+        await asyncio.sleep(max(0.0, SETTLING - (loop.time() - began)))
+        yield TriggerEvent(event.model_dump(mode="json"))  # type: ignore[no-untyped-call]

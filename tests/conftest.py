@@ -44,6 +44,7 @@ WITH_CLOCKS = (
     "waiting.lookout",
     "media.download",
     "media.stores",
+    "batch.night",
 )
 MOST_SLEEPS = 5_000
 

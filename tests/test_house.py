@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent / PACKAGE
 FLOORS = (
     {"operators", "sensors"},
     {"tasks"},
+    {"batch"},
     {"fields"},
     {"submission", "triggers"},
     {"media", "waiting"},
@@ -33,7 +34,7 @@ STRANGERS = {"submission", "waiting"}
 # Beside the house: what they may import, while no room imports them.
 ANNEXES = {"plugins": {"hooks", "api", "compat"}, "sandbox": {"api", "__init__"}}  # __init__: the version
 # Their modules name neither Airflow nor compat, which has Airflow's names.
-WITHOUT_AIRFLOW = {"api", "waiting", "submission"}
+WITHOUT_AIRFLOW = {"api", "waiting", "submission", "batch"}
 WITH_AIRFLOW = {"submission.record"}
 
 

@@ -7,6 +7,7 @@ import os
 import re
 import time
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_magichour.api.capabilities import AUDIO_EXTENSIONS, IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
@@ -35,7 +36,7 @@ EXTENSIONS: dict[Kind, tuple[str, frozenset[str]]] = {
 
 
 def destination_paths(
-    destination: str, conn_id: str | None, *, project_id: str, kind: Kind, urls: list[str]
+    destination: str, conn_id: str | None, *, project_id: str, kind: Kind, urls: list[str], prefix: str = ""
 ) -> list[AnyPath]:
     """Name the files that a project's results become, in the API's order.
 
@@ -45,6 +46,7 @@ def destination_paths(
     :param destination: folder (ending in ``/``, or existing) or file; local or an object storage URI.
     :param conn_id: id of the storage's connection.
     :param urls: signed URLs of the results.
+    :param prefix: what the names in a folder begin with.
     """
     base = path_of(destination, conn_id)
     is_in_folder = destination.endswith("/") or is_folder(base)
@@ -52,7 +54,7 @@ def destination_paths(
     for index, url in enumerate(urls):
         number = f"-{index + 1}" if len(urls) > 1 else ""
         if is_in_folder:
-            paths.append(base / f"{escaped_id(project_id)}{number}.{_extension(url, kind)}")
+            paths.append(base / f"{prefix}{escaped_id(project_id)}{number}.{_extension(url, kind)}")
         else:
             paths.append(base.parent / f"{base.stem}{number}{base.suffix}" if number else base)
     return paths
@@ -78,6 +80,9 @@ class Download:
     :param destination: folder or file.
     :param conn_id: id of the connection of that storage.
     :param overwrite: write over a file that is there.
+    :param prefix: what the names in a folder begin with, before the project id.
+    :param project: what the API has said of it just now, where that is known.
+    :param log: takes its lines.
     """
 
     hook: MagicHourHook
@@ -86,6 +91,9 @@ class Download:
     destination: str
     conn_id: str | None
     overwrite: bool
+    prefix: str = ""
+    project: Project | None = None
+    log: logging.Logger | logging.LoggerAdapter[Any] = log
 
     def run(self) -> list[AnyPath]:
         """Fetch every result and return where they are, in the API's order."""
@@ -94,9 +102,11 @@ class Download:
                 f"destination={shown(self.destination)}: a folder (ending in /) or a file is needed, local or as a URI"
             )
         kind, project_id = checked_kind(self.kind), checked_project_id(self.project_id)
-        urls = [output.url for output in self._complete(kind).outputs]
+        urls = [output.url for output in (self.project or self._complete(kind)).outputs]
         try:
-            paths = destination_paths(self.destination, self.conn_id, project_id=project_id, kind=kind, urls=urls)
+            paths = destination_paths(
+                self.destination, self.conn_id, project_id=project_id, kind=kind, urls=urls, prefix=self.prefix
+            )
             with self.hook.client() as client:
                 for index, path in enumerate(paths):
                     self._fetch(client, kind, urls[index], index, path)
@@ -140,7 +150,7 @@ class Download:
         there = None if self.overwrite else size_of(path)
         is_ours = is_named_after(path.name, self.project_id)
         if there is not None and is_there(path, there, transfer):
-            log.info("%s is there already, in full", path)
+            self.log.info("%s is there already, in full", path)
             return
         if there is not None and not is_ours:
             raise MagicHourStorageError(_not_ours(path))
@@ -150,7 +160,7 @@ class Download:
             self._settle(transfer, path, is_ours)
             return
         note(path, transfer.etag, transfer.sha256)
-        log.info("Downloaded %s: %d bytes in %.1f s", path, written, time.monotonic() - began)
+        self.log.info("Downloaded %s: %d bytes in %.1f s", path, written, time.monotonic() - began)
 
     def _settle(self, transfer: Transfer, path: AnyPath, is_ours: bool) -> None:
         """Another took the name while the result was fetched, or it had it where only writing is allowed."""

@@ -141,13 +141,22 @@ def source_of(argument: str, value: str, conn_id: str | None, media: tuple[Media
     :raises MagicHourInvalidRequestError: for an extension that the API does not take.
     :raises MagicHourStorageError: when Airflow knows no file system for it.
     """
+    told = extension_of(argument, value, media)
+    return told and Source(path_of(value, conn_id), *told)
+
+
+def extension_of(argument: str, value: str, media: tuple[Media, ...]) -> tuple[str, Kind] | None:
+    """Return the extension of a file and what it is uploaded as, None where the API fetches it; see :func:`source_of`.
+
+    :raises MagicHourInvalidRequestError: for an extension that the API does not take.
+    """
     if value.lower().startswith(WEB) or value.startswith(MAGIC_HOUR_PATHS):
         return None
     extension = os.path.splitext(value)[1].lstrip(".").lower()
     for each in media:
         if extension in EXTENSIONS[each]:
             # The API has no type for GIFs; only fields that take videos take them.
-            return Source(path_of(value, conn_id), extension, "video" if each == "gif" else each)
+            return extension, "video" if each == "gif" else each
     allowed = sorted(set().union(*(EXTENSIONS[each] for each in media)))
     raise MagicHourInvalidRequestError(
         f"{argument}={shown(value)}: the extension {shown(extension or '(none)')} is not "

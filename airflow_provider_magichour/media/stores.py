@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import re
@@ -65,8 +66,7 @@ def path_of(value: str, conn_id: str | None) -> AnyPath:
         path = _decoded_where_that_is_there(path)
         # Before Airflow 3.2 it is among the options alone, from then on never there.
         if used := getattr(path, "conn_id", path.storage_options.get("conn_id")):
-            # Without it the Amazon provider would go on, anonymously and to the real AWS (9.39).
-            BaseHook.get_connection(used)
+            _check_connection(used)
         _ = path.fs  # otherwise a missing provider shows only later
     except Exception as error:
         # Without its cause: that names the login of a URI, which Airflow takes for the id of a connection.
@@ -75,6 +75,15 @@ def path_of(value: str, conn_id: str | None) -> AnyPath:
             f"{value.split('://')[0]}:// and the connection there?"
         ) from None
     return path
+
+
+@functools.cache
+def _check_connection(conn_id: str) -> None:
+    """Raise where Airflow has no such connection: the Amazon provider would go on, anonymously, to the real AWS (9.39).
+
+    Once it was there it is not asked for again: Airflow keeps its file system for the life of the process, too (3.3.2).
+    """
+    BaseHook.get_connection(conn_id)
 
 
 def _decoded_where_that_is_there(path: ObjectStoragePath) -> ObjectStoragePath:
@@ -178,6 +187,23 @@ def size_of(path: AnyPath) -> int | None:
             return int(path.stat().st_size)
         except (FileNotFoundError, PermissionError):
             return None
+
+
+def names_in(path: AnyPath) -> set[str]:
+    """Return the names of the files in a folder, none where there is no folder.
+
+    :raises PermissionError: when looking is not allowed.
+    :raises MagicHourStorageError: when its store does not answer.
+    """
+    with storage_errors("look into", path):
+        forget(path)
+        try:
+            return {each.name for each in path.iterdir()}
+        except (FileNotFoundError, NotADirectoryError):
+            return set()
+        except PermissionError:
+            pass
+    raise PermissionError
 
 
 def is_folder(path: AnyPath) -> bool:

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from airflow_provider_magichour.operators.batch import MagicHourBatchOperator
     from airflow_provider_magichour.operators.detect_faces import MagicHourDetectFacesOperator
     from airflow_provider_magichour.operators.download import MagicHourDownloadOperator
     from airflow_provider_magichour.operators.generate import MagicHourGenerateOperator
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MagicHourBackgroundRemoverOperator",
+    "MagicHourBatchOperator",
     "MagicHourCharacterReplaceOperator",
     "MagicHourDetectFacesOperator",
     "MagicHourDownloadOperator",
@@ -43,6 +45,7 @@ __all__ = [
 ]
 
 _NAMES = {
+    "batch": ("MagicHourBatchOperator",),
     "detect_faces": ("MagicHourDetectFacesOperator",),
     "download": ("MagicHourDownloadOperator",),
     "generate": ("MagicHourGenerateOperator",),

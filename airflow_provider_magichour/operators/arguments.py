@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+
+from airflow_provider_magichour.fields import SignedUrlField
 
 
 def places(text: str) -> Mapping[str, str]:
@@ -13,6 +16,14 @@ def places(text: str) -> Mapping[str, str]:
     """
     pairs = (each.partition("=") for each in text.split())
     return {name: path or name for name, _, path in pairs}
+
+
+def take_signed_urls(cls: type, names: Iterable[str]) -> None:
+    """Let arguments of a class be attributes that may hold signed URLs."""
+    for name in names:
+        field = SignedUrlField()
+        field.__set_name__(cls, name)
+        setattr(cls, name, field)
 
 
 def described(cls: type, base: type) -> str | None:
@@ -39,3 +50,10 @@ def signature(cls: type, base: type) -> inspect.Signature:
 
 def _parameters(cls: type) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(vars(cls)["__init__"]).parameters
+
+
+def arguments_of(tool: str) -> Mapping[str, str]:
+    """Return the dotted path in the API's body of each argument of a tool's own operator; {} where it has none."""
+    room = import_module(__package__)
+    operators = (getattr(room, name) for name in room.__all__)
+    return next((dict(each.arguments) for each in operators if getattr(each, "tool", None) == tool), {})

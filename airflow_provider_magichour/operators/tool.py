@@ -11,8 +11,8 @@ from airflow_provider_magichour.compat import conf
 from airflow_provider_magichour.fields import Argument, SignedUrlField, credits, seconds, truth, truth_or_as_it_is
 from airflow_provider_magichour.informing import informing
 from airflow_provider_magichour.links import MagicHourProjectLink, push_link
-from airflow_provider_magichour.operators.arguments import described, signature
-from airflow_provider_magichour.tasks import WaitingTask
+from airflow_provider_magichour.operators.arguments import described, signature, take_signed_urls
+from airflow_provider_magichour.tasks import WaitingTask, when_taken
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -96,10 +96,7 @@ class ToolOperator(WaitingTask):
         super().__init_subclass__(**kwargs)
         if "arguments" not in vars(cls):
             return
-        for argument in cls.arguments:
-            field = SignedUrlField()
-            field.__set_name__(cls, argument)
-            setattr(cls, argument, field)
+        take_signed_urls(cls, cls.arguments)
         cls.template_fields = (*vars(cls).get("template_fields", ()), *cls.arguments, *ToolOperator.template_fields)
         shown = {name: how for name, how in RENDERERS.items() if name in cls.arguments}
         cls.template_fields_renderers = {**ToolOperator.template_fields_renderers, **shown}
@@ -317,22 +314,12 @@ class ToolOperator(WaitingTask):
         return super()._ended(context, ended, project)
 
     def _returns(self, context: Context, journal: Journal, project_id: str) -> None:
-        """Let it be noted that the task has returned, so that a clear of the success is told from a retry.
-
-        Only once Airflow has taken the task as succeeded, with all its XComs, which is when it calls this (3.3.2): a
-        task that fails after ``execute`` has no result, and what it paid for is returned by the next run.
-        """
+        """Let it be noted that the task has returned, so that a clear of the success is told from a retry."""
         from airflow_provider_magichour.submission.submit import note_returned
 
         ti = context["ti"]
-        task = getattr(ti, "task", None) or self
-
-        def note(_: Context) -> None:
-            note_returned(journal, project_id, try_number=ti.try_number, max_tries=ti.max_tries)
-
-        task.on_success_callback = [*_callbacks(task.on_success_callback), note]
-
-
-def _callbacks(given: Any) -> list[Any]:
-    """Return an operator's callbacks; what was set after it was made may be a single one."""
-    return list(given) if isinstance(given, list | tuple) else [given] if given else []
+        when_taken(
+            self,
+            context,
+            lambda: note_returned(journal, project_id, try_number=ti.try_number, max_tries=ti.max_tries),
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Protocol
 
 from airflow_provider_magichour.api.capabilities import Estimate, priced_models
 from airflow_provider_magichour.api.requests import estimated_cost
@@ -13,6 +14,13 @@ from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourIn
 from airflow_provider_magichour.hooks import READ_PATIENCE, MagicHourHook
 
 log = logging.getLogger(__name__)
+
+
+class Allowance(Protocol):
+    """Says what a submission may cost."""
+
+    def check(self, hook: MagicHourHook, request: Request) -> None:
+        """Let a submission pass, or raise with nothing sent or uploaded."""
 
 
 @dataclass(frozen=True)

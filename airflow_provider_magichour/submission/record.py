@@ -245,34 +245,36 @@ def key_for(ti: Any, operator: Any) -> str:
     return taken[id(operator)][1]
 
 
-class Journal:
-    """Read and write the record of one task instance; it survives retries, crashes and clears.
+ABSENT = object()
+"""What :meth:`Slot.value` returns where nothing is: a store whose backend has lost the value says None (Airflow 3.3.2),
+so None is no absence."""
+
+
+class Slot:
+    """One key of the task state store.
 
     :param store: Airflow's accessor, or None where there is none: then nothing is remembered.
     :param key: under which the store has it.
     """
 
-    def __init__(self, store: Any, key: str = KEY) -> None:
+    def __init__(self, store: Any, key: str) -> None:
         self._store = store
         self.key = key
-        self._unwritten: Record | None = None
 
-    def read(self) -> Record | Unreadable | None:
-        """Return the record, None where there is none.
+    def value(self) -> Any:
+        """Return what the store holds, :data:`ABSENT` where there is nothing.
 
         :raises MagicHourError: when the store does not answer.
         """
         if self._store is None:
-            return None
-        absent = object()  # a store whose backend has lost the value says None (Airflow 3.3.2), so None is no absence
+            return ABSENT
         try:
-            value = self._store.get(self.key, absent)
+            return self._store.get(self.key, ABSENT)
         except Exception as error:
             raise MagicHourError(f"The task state store could not be read ({error})") from error
-        return None if value is absent else read_record(value)
 
-    def write(self, record: Record) -> None:
-        """Write the record; raises what the store raises.
+    def keep(self, value: Any) -> None:
+        """Write a value, for good; raises what the store raises.
 
         Airflow refuses the write of a task process that another one has replaced, so such a process cannot go on.
         """
@@ -281,9 +283,41 @@ class Journal:
         # Compared by identity in 3.3, so it has to be this very object.
         from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
+        self._store.set(self.key, value, retention=NEVER_EXPIRE)
+
+    def remove(self) -> None:
+        """Forget the key; raises what the store raises."""
+        if self._store is not None:
+            self._store.delete(self.key)
+
+
+class Journal(Slot):
+    """Read and write the record of one task instance; it survives retries, crashes and clears.
+
+    :param store: Airflow's accessor, or None where there is none: then nothing is remembered.
+    :param key: under which the store has it.
+    """
+
+    def __init__(self, store: Any, key: str = KEY) -> None:
+        super().__init__(store, key)
+        self._unwritten: Record | None = None
+
+    def read(self) -> Record | Unreadable | None:
+        """Return the record, None where there is none.
+
+        :raises MagicHourError: when the store does not answer.
+        """
+        value = self.value()
+        return None if value is ABSENT else read_record(value)
+
+    def write(self, record: Record) -> None:
+        """Write the record; raises what the store raises."""
         self._unwritten = record
-        self._store.set(self.key, record.to_json(), retention=NEVER_EXPIRE)
+        self._put(record)
         self._unwritten = None
+
+    def _put(self, record: Record) -> None:
+        self.keep(record.to_json())
 
     def try_write(self, record: Record, otherwise: str) -> None:
         """Write the record where a failure must not stop what has been paid for.

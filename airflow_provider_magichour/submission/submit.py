@@ -22,7 +22,7 @@ from airflow_provider_magichour.exceptions import (
     MagicHourUnsureSubmissionError,
 )
 from airflow_provider_magichour.hooks import READ_PATIENCE, MagicHourHook
-from airflow_provider_magichour.submission.budget import Budget
+from airflow_provider_magichour.submission.budget import Allowance
 from airflow_provider_magichour.submission.decision import Decision, decide, project_to_look_at, unsure_message
 from airflow_provider_magichour.submission.fingerprint import fingerprints
 from airflow_provider_magichour.submission.record import Journal, Record, Returned, Unreadable, epoch, timestamp
@@ -39,10 +39,13 @@ BLAMELESS = (401, 402, 403)
 """What the API refuses with for reasons that lie in the account, not in what was sent."""
 
 
-def default_name(ti: Any) -> str:
-    """Return a name by which an unsure submission can be found in the library: the API has no other handle."""
+def default_name(ti: Any, item: str = "") -> str:
+    """Return a name by which an unsure submission can be found in the library: the API has no other handle.
+
+    :param item: of a batch.
+    """
     index = f"[{ti.map_index}]" if ti.map_index is not None and ti.map_index >= 0 else ""
-    return f"{ti.dag_id}.{ti.task_id}{index} {ti.run_id} {secrets.token_hex(2)}"
+    return " ".join(filter(None, [f"{ti.dag_id}.{ti.task_id}{index}", ti.run_id, item, secrets.token_hex(2)]))
 
 
 @discreet
@@ -74,6 +77,7 @@ class Submission:
     :param waits: whether the task waits for the project, so that it can go on while the API does not answer.
     :param budget: what a submission may cost; what was paid for already passes.
     :param validate: whether to ask the table of AI models.
+    :param log: takes its lines.
     """
 
     hook: MagicHourHook
@@ -83,8 +87,9 @@ class Submission:
     max_tries: int
     on_unsure: OnUnsure
     waits: bool
-    budget: Budget
+    budget: Allowance
     validate: bool = True
+    log: logging.Logger | logging.LoggerAdapter[Any] = log
 
     def run(self) -> Submitted:
         """Submit, unless an earlier run of this task did: what was paid for comes before all that can fail.
@@ -140,14 +145,14 @@ class Submission:
         if decision.action == "unsure" and self.on_unsure == "fail":
             raise MagicHourUnsureSubmissionError(unsure_message(record, decision.why, key=self.journal.key))
         if decision.action == "unsure":
-            log.warning(
+            self.log.warning(
                 "It is not known whether an earlier try made a project (%s): submitting anew, as "
                 "on_unsure_submission='resubmit' says; it may be paid twice",
                 decision.why,
             )
             return self._submit(known)
         if decision.why:
-            (log.warning if decision.warn else log.info)("%s", decision.why)
+            self.log.log(logging.WARNING if decision.warn else logging.INFO, "%s", decision.why)
         if decision.action == "submit":
             return self._submit(_without_bad_files(known, seen))
         if decision.action == "blocked" and not self.waits and isinstance(seen, MagicHourApiError):
@@ -190,7 +195,7 @@ class Submission:
                 "not_before": None,
             }
         )
-        log.info("Submitted Magic Hour project %s (%s)", created.id, cost_text(created.credits_charged))
+        self.log.info("Submitted Magic Hour project %s (%s)", created.id, cost_text(created.credits_charged))
         self.journal.try_write(
             record,
             f"Magic Hour project {created.id} was submitted and costs {cost_text(created.credits_charged)}, "

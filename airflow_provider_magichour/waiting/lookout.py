@@ -7,12 +7,13 @@ import logging
 import os
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from airflow_provider_magichour.api.client import AsyncMagicHourClient, MagicHourClient
 from airflow_provider_magichour.api.endpoints import Call, get_project
 from airflow_provider_magichour.api.schemas import Project
+from airflow_provider_magichour.api.settings import ClientSettings
 from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourError
 from airflow_provider_magichour.hooks import MagicHourHook
 from airflow_provider_magichour.waiting.schedule import LOOK_INTERVAL
@@ -94,16 +95,26 @@ class Lookout:
 
 
 class AsyncLookout:
-    """Looks at a project from an event loop, whose others that wait on this connection share client and rate.
+    """Looks at projects from an event loop, whose others that wait on this connection share client and rate.
 
     :param hook: resolves the Airflow connection.
+    :param resolve: does so in its place.
+    :param tells: whether it logs what changes: of many projects at a time, who asks tells it in one line.
     """
 
-    def __init__(self, hook: MagicHourHook) -> None:
+    def __init__(
+        self,
+        hook: MagicHourHook,
+        *,
+        resolve: Callable[[], Awaitable[ClientSettings]] | None = None,
+        tells: bool = True,
+    ) -> None:
         self._hook = hook
+        self._resolve = resolve or hook.async_settings
+        self._tells = tells
         self._shared = SharedClient.join(hook.magichour_conn_id)
         self._has_told_queue = False
-        self._unfinished_at: float | None = None
+        self._unfinished_at: dict[str, float] = {}
 
     async def look(self, watch: Watch) -> Step:
         """Look once, decide, and log what changed; see :meth:`Lookout.look`."""
@@ -112,12 +123,12 @@ class AsyncLookout:
                 seen, key = await self._seen(watch)
         except TimeoutError:
             seen, key = MagicHourApiError("The look had no turn or no answer before the deadline"), ""
-        return _decided(watch, seen, key, self._learned(watch, seen))
+        return _decided(watch, seen, key, self._learned(watch, seen), tells=self._tells)
 
     async def _seen(self, watch: Watch) -> tuple[Project | MagicHourApiError, str]:
         """Return the project, or why it cannot be seen, and the digest of the key that was used."""
         try:
-            client = await self._shared.current(self._hook.async_settings)
+            client = await self._shared.current(self._resolve)
         except Exception as error:
             return _unresolved(self._hook, error), ""
         self._tell_queue(client)
@@ -135,11 +146,11 @@ class AsyncLookout:
 
     def _learned(self, watch: Watch, seen: Project | MagicHourApiError) -> Sequence[float]:
         """Return the last render times of this kind; a render whose end is seen now is one of them from now on."""
-        unfinished_at, self._unfinished_at = self._unfinished_at, None
+        unfinished_at = self._unfinished_at.pop(watch.project_id, None)
         if isinstance(seen, MagicHourApiError):
             return ()
         if not seen.is_finished:
-            self._unfinished_at = time.time()
+            self._unfinished_at[watch.project_id] = time.time()
         elif seen.is_complete and unfinished_at is not None:
             self._shared.renders.add(seen, (unfinished_at + time.time()) / 2 - watch.started_at)
         return self._shared.renders.of(seen)
@@ -161,9 +172,11 @@ class AsyncLookout:
         await self._shared.leave()
 
 
-def _decided(watch: Watch, seen: Project | MagicHourApiError, key: str, renders: Sequence[float] = ()) -> Step:
+def _decided(
+    watch: Watch, seen: Project | MagicHourApiError, key: str, renders: Sequence[float] = (), *, tells: bool = True
+) -> Step:
     step = next_step(watch, seen, time.time(), key=key, renders=renders)
-    if step.note:
+    if step.note and tells:
         (log.warning if step.error or step.warns else log.info)("%s", step.note)
     return step
 

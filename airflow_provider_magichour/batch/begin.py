@@ -1,0 +1,131 @@
+"""How a try of a batch begins: all items are checked, and what earlier tries did about each is read once."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from airflow_provider_magichour.api.requests import estimated_cost
+from airflow_provider_magichour.batch.ledger import Entry, Ledger
+from airflow_provider_magichour.batch.manifest import Item, Problems
+from airflow_provider_magichour.batch.plan import Plan
+from airflow_provider_magichour.batch.policy import at_start
+from airflow_provider_magichour.media.stores import names_in, path_of
+
+log = logging.getLogger(__name__)
+
+
+def begin(
+    ledger: Ledger,
+    items: Mapping[str, Item],
+    plan: Plan,
+    *,
+    digest: str,
+    try_number: int,
+    max_tries: int,
+    redoes_all: bool,
+    folder: tuple[str, str | None],
+) -> list[str]:
+    """Read the record, and say in it what this try has to do.
+
+    :param ledger: open.
+    :param digest: of what the manifest says.
+    :param redoes_all: whether a clear of a batch that had succeeded makes all of it anew.
+    :param folder: of the results, and the id of its connection.
+    :return: ids of complete items whose files are gone: to be fetched again.
+    """
+    header = ledger.header
+    for number in range(header.chunks):
+        if number not in ledger.chunks:
+            ledger.load(number)
+    is_cleared = bool(header.tried) and max_tries > header.max_tries
+    if is_cleared and header.returned is not None and redoes_all:
+        header.redo_since = try_number
+    if removed := [item_id for item_id in ledger.entries if item_id not in items]:
+        log.warning("%d items of earlier tries are not in the manifest any more: %s", len(removed), _some(removed))
+    ledger.add([item_id for item_id in items if item_id not in ledger.entries])
+    there = _there(*folder) if any(entry.files for entry in ledger.entries.values()) else None
+    missing = []
+    for item_id, item in items.items():
+        entry = ledger.entries[item_id]
+        what = at_start(
+            entry,
+            header,
+            line=plan.digest(item),
+            is_cleared=is_cleared,
+            is_there=there is None or all(name in there for name in entry.files),
+        )
+        worked = entry.model_copy(update={"failures": 0}).ended(None) if what == "worked" else entry
+        if what == "fetched":
+            missing.append(item_id)
+        elif worked != entry:
+            ledger.put(item_id, worked)
+    touched = [number for number, ids in ledger.chunks.items() if any(ledger.entries[id] != Entry() for id in ids)]
+    header.begun, header.sealed = max(touched, default=-1) + 1, {}
+    header.digest, header.tried, header.max_tries, header.returned = digest, try_number, max_tries, None
+    header.began_at, header.stop = time.time(), None
+    ledger.seal()
+    return missing
+
+
+def check(items: Iterable[Item], plan: Plan, paid: Iterable[str], problems: Problems, *, priced: bool) -> None:
+    """Refuse a batch in which an item cannot be, before anything is sent.
+
+    :param paid: ids of items that have a project.
+    :raises MagicHourInvalidRequestError: naming the first ten.
+    """
+    for warning in plan.check(items, problems, paid=set(paid), priced=priced):
+        log.warning("%s", warning)
+    problems.refuse()
+
+
+def adopt(ledger: Ledger) -> None:
+    """Take a person's word on items of which it is not known whether something was made."""
+    told = ledger.adoptions()
+    if not told:
+        return
+    for number in range(ledger.header.chunks):
+        if number not in ledger.chunks:
+            ledger.load(number)
+    left: dict[str, Any] = {}
+    for item_id, project_id in told.items():
+        entry = ledger.entries.get(item_id, Entry())
+        is_id = isinstance(project_id, str) and bool(project_id.strip())
+        if not (entry.is_unsure or entry.status == "unsure") or not (is_id or project_id is None):
+            left[item_id] = project_id
+            continue
+        kept = {"spent": entry.spent, "line": entry.line, "attempts": entry.attempts, "name": entry.name}
+        ledger.put(item_id, Entry(**kept, project_id=project_id.strip() if is_id else None))
+        ledger.header.sealed.pop(str(ledger.chunk_of(item_id)), None)
+        log.info("Item %s: %s", item_id, f"adopts project {project_id}" if is_id else "it is submitted anew")
+    if left:
+        log.warning("Not adopted: %s. Only unsure items of this batch can be, by a project id or null", _some(left))
+    ledger.flush()
+    ledger.forget_adoptions(left)
+
+
+def spent(ledger: Ledger, items: Mapping[str, Item], plan: Plan) -> int:
+    """Return the credits that the batch has cost, or may have, over all its tries."""
+    sealed = ledger.header.sealed.items()
+    total = sum(counts["credits"] for number, counts in sealed if int(number) not in ledger.chunks)
+    for item_id, entry in ledger.entries.items():
+        if entry.is_unsure and entry.estimate is None and item_id in items:
+            cost = estimated_cost(plan.request(items[item_id], "-"))
+            total += cost.credits if cost else 0
+        total += entry.cost
+    return total
+
+
+def _there(folder: str, conn_id: str | None) -> set[str] | None:
+    """Return the names in a folder; None where looking is not allowed: what was written is taken to be there."""
+    with contextlib.suppress(PermissionError):
+        return names_in(path_of(folder, conn_id))
+    return None
+
+
+def _some(ids: Iterable[str]) -> str:
+    named = list(ids)
+    return ", ".join(named[:10]) + (f" and {len(named) - 10} more" if len(named) > 10 else "")

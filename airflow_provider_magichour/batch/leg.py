@@ -1,0 +1,329 @@
+"""One leg of a batch on the worker: fetch what is finished, submit as much as may be in flight, write it all down."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_magichour.api.answers import is_unknown
+from airflow_provider_magichour.api.schemas import Project, cost_text
+from airflow_provider_magichour.api.signatures import discreet
+from airflow_provider_magichour.batch.ledger import Entry, Header, ItemJournal, Ledger
+from airflow_provider_magichour.batch.manifest import Item
+from airflow_provider_magichour.batch.plan import Plan
+from airflow_provider_magichour.batch.policy import after_error, after_failure, is_redone
+from airflow_provider_magichour.batch.purse import LimitReachedError, Purse, Share
+from airflow_provider_magichour.exceptions import (
+    MagicHourApiError,
+    MagicHourError,
+    MagicHourInvalidRequestError,
+    MagicHourRejectedError,
+    MagicHourStorageError,
+)
+from airflow_provider_magichour.hooks import MagicHourHook
+from airflow_provider_magichour.media.download import Download
+from airflow_provider_magichour.submission.record import epoch
+from airflow_provider_magichour.submission.submit import OnUnsure, Submission, Submitted
+
+log = logging.getLogger(__name__)
+
+FETCHED_AT_ONCE = 4
+"""Results that are downloaded side by side: each keeps some blocks of its file in memory."""
+
+TICK = 0.05
+"""Seconds in which what threads have done is noticed."""
+
+REFUSED = (401, 403)
+
+
+class AllRefusedError(MagicHourInvalidRequestError):
+    """The first items were refused to the last one: what is wrong with them is wrong with all."""
+
+
+@discreet
+@dataclass(frozen=True)
+class Rules:
+    """How a batch is run.
+
+    :param destination: folder of the results, ending in ``/``.
+    :param conn_id: id of the connection of its storage.
+    :param in_flight: projects that may render at a time.
+    :param submit_at_once: creates under way at a time: so many may be unsure after a kill.
+    :param item_attempts: projects that a try makes for one item.
+    :param item_timeout: seconds that a try waits for one item.
+    :param on_unsure: ``fail`` or ``resubmit``.
+    :param name: names a project in the library, for an item's id.
+    :param until: when the try ends at the latest, in seconds since the epoch.
+    """
+
+    destination: str
+    conn_id: str | None
+    in_flight: int
+    submit_at_once: int
+    item_attempts: int
+    item_timeout: float
+    on_unsure: OnUnsure
+    name: Callable[[str], str]
+    until: float = math.inf
+
+    def waits_since(self, entry: Entry, header: Header) -> float:
+        """Return when this try's wait for an item began, in seconds since the epoch."""
+        return max(epoch(entry.submitted_at or ""), header.began_at)
+
+    def deadline(self, entry: Entry, header: Header) -> float:
+        """Return when it ends, in seconds since the epoch."""
+        return min(self.waits_since(entry, header) + self.item_timeout, self.until)
+
+
+class ItemLog(logging.LoggerAdapter[logging.Logger]):
+    """Says which item a line is about; what is usual is told once a leg instead."""
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        return f"Item {(self.extra or {})['item']}: {msg}", kwargs
+
+    def isEnabledFor(self, level: int) -> bool:
+        return level > logging.INFO and super().isEnabledFor(level)
+
+
+@discreet
+@dataclass
+class Leg:
+    """What a worker does before it defers, or ends.
+
+    :param hook: way to the API.
+    :param plan: from an item to its request.
+    :param rules: how the batch is run.
+    :param ledger: what is remembered; open.
+    :param items: that are wanted, by their id.
+    :param purse: what may be spent.
+    :param stopping: set once the task is to end: what is under way ends, nothing begins.
+    """
+
+    hook: MagicHourHook
+    plan: Plan
+    rules: Rules
+    ledger: Ledger
+    items: Mapping[str, Item]
+    purse: Purse
+    stopping: threading.Event
+    stopped: MagicHourError | None = None
+    _is_proven: bool = False
+    _queue: deque[str] = field(default_factory=deque)
+    _lost: int = 0
+    _refused: int = 0
+    _sent: int = 0
+
+    def run(self, ended: Iterable[str]) -> None:
+        """Do all that can be done now.
+
+        :param ended: ids of items whose project is finished, or whose files are to be fetched again.
+        :raises MagicHourError: when the store refuses what has to be remembered.
+        """
+        if self.ledger.header.stop is not None:
+            self.stopped = MagicHourApiError(self.ledger.header.stop)
+        self._is_proven = bool(self.ledger.header.sealed) or any(e.project_id for e in self.ledger.entries.values())
+        self._queue.extend(id for id, entry in self.ledger.entries.items() if entry.status is None and id in self.items)
+        with (
+            ThreadPoolExecutor(self.rules.submit_at_once, "submit") as senders,
+            ThreadPoolExecutor(FETCHED_AT_ONCE, "fetch") as fetchers,
+        ):
+            sending: dict[Future[Any], tuple[str, Share]] = {}
+            fetching = {fetchers.submit(self._fetch, item_id): item_id for item_id in ended}
+            try:
+                while self._begin(senders, sending) or sending or fetching:
+                    self.ledger.serve(len(sending), TICK)
+                    for sent in [each for each in sending if each.done()]:
+                        item_id, share = sending.pop(sent)
+                        if self._note_sent(item_id, share, sent):
+                            fetching[fetchers.submit(self._fetch, item_id)] = item_id
+                    for fetched in [each for each in fetching if each.done()]:
+                        self._note_fetched(fetching.pop(fetched), fetched)
+            except BaseException:
+                # Threads that wait for the store must not wait for ever, nor answers be lost.
+                self.stopping.set()
+                while any(not each.done() for each in sending):
+                    self.ledger.serve(len(sending), TICK)
+                raise
+        self.ledger.flush()
+
+    @property
+    def flying(self) -> list[str]:
+        """Ids of the items whose projects are waited for."""
+        return [item_id for item_id, entry in self.ledger.entries.items() if entry.status == "in_flight"]
+
+    @property
+    def has_more(self) -> bool:
+        """Whether something is left to submit, now or in another leg of this try."""
+        return self.stopped is None and (bool(self._queue) or self.ledger.header.begun < self.ledger.header.chunks)
+
+    def _begin(self, senders: ThreadPoolExecutor, sending: dict[Future[Any], tuple[str, Share]]) -> bool:
+        """Begin to submit as much as may be under way; return whether something was begun."""
+        begun = False
+        while self._may_send(len(sending)) and (item_id := self._next()) is not None:
+            share = Share(self.purse, self.ledger.entries[item_id].cost)
+            self._sent += 1
+            sending[senders.submit(self._send, item_id, share)] = (item_id, share)
+            begun = True
+        return begun
+
+    def _may_send(self, sending: int) -> bool:
+        if self.stopped is not None or self.stopping.is_set():
+            return False
+        if not self._is_proven and self._sent >= self.rules.submit_at_once:
+            return False  # the first ones go alone
+        return sending < self.rules.submit_at_once and len(self.flying) + sending < self.rules.in_flight
+
+    def _next(self) -> str | None:
+        header = self.ledger.header
+        while not self._queue and header.begun < header.chunks:
+            self.ledger.load(header.begun) if header.begun not in self.ledger.chunks else None
+            ids = self.ledger.chunks.get(header.begun, [])
+            header.begun += 1
+            self._queue.extend(id for id in ids if id in self.items and self.ledger.entries[id].status is None)
+        return self._queue.popleft() if self._queue else None
+
+    def _send(self, item_id: str, share: Share) -> Submitted:
+        """Submit an item's project, unless there is one; in a thread."""
+        entry, item = self.ledger.entries[item_id], self.items[item_id]
+        submission = Submission(
+            hook=self.hook,
+            journal=ItemJournal(self.ledger, item_id, share, redone=is_redone(entry, self.ledger.header)),
+            request=self.plan.request(item, self.rules.name(item_id)),
+            locate=self.plan.locate,
+            max_tries=self.ledger.header.max_tries,
+            on_unsure=self.rules.on_unsure,
+            waits=True,
+            budget=share,
+            validate=self.plan.validate,
+            log=ItemLog(log, {"item": item_id}),
+        )
+        try:
+            return submission.run()
+        except MagicHourStorageError as error:
+            if entry.project_id is None or entry.line != self.plan.digest(item):
+                raise
+            log.warning("Item %s: %s. Its project %s goes on", item_id, error, entry.project_id)
+            return Submitted(entry.project_id, entry.credits_charged)
+
+    def _note_sent(self, item_id: str, share: Share, sent: Future[Any]) -> bool:
+        """Note what became of a submission; return whether its result can be fetched."""
+        entry = self.ledger.entries[item_id]
+        line, tried = self.plan.digest(self.items[item_id]), self.ledger.header.tried
+        entry = entry.model_copy(update={"line": line, "tried": tried})
+        submitted: Submitted | None = None
+        try:
+            submitted = sent.result()
+        except MagicHourError as error:
+            entry = self._after_error(item_id, entry, error)
+        else:
+            self._is_proven, self._lost, entry = True, 0, entry.ended("in_flight")
+        share.settle(entry.cost)
+        self.ledger.put(item_id, entry)
+        return bool(submitted and submitted.project and submitted.project.is_finished)
+
+    def _after_error(self, item_id: str, entry: Entry, error: MagicHourError) -> Entry:
+        entry, stops = after_error(entry, error)
+        if entry.is_unsure and entry.status is None:
+            # on_unsure_submission="resubmit": it is submitted anew, once the others had their turn.
+            log.warning("Item %s: %s", item_id, error)
+            self._queue.append(item_id)
+            stops = None
+        elif entry.status is not None:
+            log.warning("Item %s is %s: %s", item_id, entry.status, entry.error and entry.error[1])
+        self._lost = self._lost + 1 if entry.is_unsure else 0
+        self._refused += entry.status == "rejected"
+        self._is_proven |= entry.status not in (None, "rejected")
+        if self._lost > self.rules.submit_at_once:
+            stops = MagicHourApiError(f"the answers to {self._lost} creates in a row were lost")
+        if not self._is_proven and self._refused >= min(self.rules.submit_at_once, len(self.items)):
+            stops = AllRefusedError(f"all of the first {self._refused} items were refused; {item_id}: {error}")
+        if isinstance(stops, MagicHourRejectedError):
+            self.ledger.header.stop = str(stops)
+        if isinstance(stops, MagicHourApiError | AllRefusedError | LimitReachedError):
+            self.stopped = self.stopped or stops
+        elif stops is not None:
+            raise stops  # the store does not answer, or no longer belongs to this try
+        return entry
+
+    def _fetch(self, item_id: str) -> tuple[Project | MagicHourError, list[str]]:
+        """Look at an item's project, and write its results; in a thread."""
+        project_id = self.ledger.entries[item_id].project_id
+        assert project_id is not None
+        kind = self.plan.tool.kind
+        try:
+            project = self.hook.get_project(project_id, kind)
+        except MagicHourApiError as error:
+            return error, []
+        if project.is_deleted or not project.is_complete:
+            return project, []
+        download = Download(
+            self.hook,
+            project_id,
+            kind,
+            self.rules.destination,
+            self.rules.conn_id,
+            overwrite=False,
+            prefix=f"{item_id}-",
+            project=project,
+            log=ItemLog(log, {"item": item_id}),
+        )
+        try:
+            return project, [path.name for path in download.run()]
+        except MagicHourError as error:
+            return error, []
+
+    def _note_fetched(self, item_id: str, fetched: Future[Any]) -> None:
+        entry = self.ledger.entries[item_id]
+        seen, files = fetched.result()
+        since = self.rules.waits_since(entry, self.ledger.header)
+        if isinstance(seen, Project):
+            self._note_project(item_id, entry, seen, files)
+        elif isinstance(seen, MagicHourApiError) and is_unknown(seen, since, time.time()):
+            self._again(item_id, entry)
+        elif isinstance(seen, MagicHourStorageError):
+            log.warning("Item %s: %s", item_id, seen)
+            self.ledger.put(item_id, entry.ended("overdue", "storage", str(seen)))
+        else:
+            if getattr(seen, "status_code", None) in REFUSED:
+                self.stopped = self.stopped or seen
+            self._note_unfinished(item_id, entry, str(seen))
+
+    def _note_project(self, item_id: str, entry: Entry, project: Project, files: list[str]) -> None:
+        if project.credits_charged is not None:
+            before = entry.cost
+            entry = entry.model_copy(update={"credits_charged": project.credits_charged})
+            self.purse.give(entry.cost - before)
+        if project.is_deleted:
+            self._again(item_id, entry)
+        elif project.is_complete:
+            self.ledger.put(item_id, entry.model_copy(update={"files": tuple(files)}).ended("complete"))
+        elif project.is_failed:
+            entry = after_failure(entry, project, self.rules.item_attempts)
+            told = f"its project {project.id} {project.ending} ({entry.error and entry.error[1]})"
+            if entry.status is None:
+                log.info("Item %s: %s: submitting it again", item_id, told)
+                self._again(item_id, entry)
+            else:
+                log.warning("Item %s failed: %s, for %s", item_id, told, cost_text(project.credits_charged))
+                self.ledger.put(item_id, entry)
+        else:
+            self._note_unfinished(item_id, entry, f"its project {project.id} is {project.status}")
+
+    def _note_unfinished(self, item_id: str, entry: Entry, why: str) -> None:
+        if time.time() < self.rules.deadline(entry, self.ledger.header):
+            self.ledger.put(item_id, entry.ended("in_flight"))
+            return
+        log.warning("Item %s is overdue: %s. It goes on and costs credits; a retry waits for it again", item_id, why)
+        self.ledger.put(item_id, entry.ended("overdue", "timeout", why))
+
+    def _again(self, item_id: str, entry: Entry) -> None:
+        """Let the decision have its say about a project that failed or is gone."""
+        self.ledger.put(item_id, entry.ended(None))
+        self._queue.append(item_id)

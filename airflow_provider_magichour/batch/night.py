@@ -1,0 +1,218 @@
+"""A try of a batch: how it begins, goes on leg by leg, and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow_provider_magichour.api.settings import ClientSettings
+from airflow_provider_magichour.api.signatures import discreet
+from airflow_provider_magichour.batch import begin, results
+from airflow_provider_magichour.batch.ledger import Entry, Ledger
+from airflow_provider_magichour.batch.leg import Leg, Rules
+from airflow_provider_magichour.batch.manifest import Item, Problems, digest_of
+from airflow_provider_magichour.batch.plan import Plan
+from airflow_provider_magichour.batch.policy import verdict
+from airflow_provider_magichour.batch.purse import Purse
+from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourBatchError, MagicHourError
+from airflow_provider_magichour.hooks import READ_PATIENCE, MagicHourHook
+from airflow_provider_magichour.submission.record import timestamp
+from airflow_provider_magichour.waiting.lookout import AsyncLookout
+from airflow_provider_magichour.waiting.many import until_some_end
+from airflow_provider_magichour.waiting.schedule import EXPECTED
+from airflow_provider_magichour.waiting.watch import Watch
+
+log = logging.getLogger(__name__)
+
+LONGEST_IDS = 40_000
+"""Characters of the ids that a trigger gets: MySQL keeps 65,535 bytes of its encrypted arguments (3.3.2)."""
+
+
+@discreet
+@dataclass
+class Night:
+    """One try of a batch.
+
+    :param hook: way to the API.
+    :param plan: from an item to its request.
+    :param rules: how it is run.
+    :param ledger: what is remembered.
+    :param items: that are wanted, by their id.
+    :param results: path or URI of the result lines.
+    :param limit: ``max_credits``.
+    :param checks_balance: whether to ask for the account's credits.
+    :param tolerated: how many items may fail.
+    :param stopping: set once the task is to end.
+    """
+
+    hook: MagicHourHook
+    plan: Plan
+    rules: Rules
+    ledger: Ledger
+    items: Mapping[str, Item]
+    results: str
+    limit: float | None
+    checks_balance: bool
+    tolerated: int
+    stopping: threading.Event
+    _leg: Leg | None = field(default=None, init=False)
+
+    @property
+    def digest(self) -> str:
+        """Tell what the manifest says from what it said before."""
+        return digest_of([[item.id, self.plan.digest(item)] for item in self.items.values()])
+
+    def begin(self, problems: Problems, *, try_number: int, max_tries: int, redoes_all: bool) -> list[str]:
+        """Check all items, and read what earlier tries did.
+
+        :param problems: what is known to be wrong.
+        :return: ids of items whose files are to be fetched again.
+        :raises MagicHourInvalidRequestError: an item cannot be; nothing was sent.
+        """
+        self.ledger.open()
+        for number in range(self.ledger.header.chunks):
+            self.ledger.load(number)
+        begin.adopt(self.ledger)
+        paid = [item_id for item_id, entry in self.ledger.entries.items() if entry.project_id is not None]
+        begin.check(self.items.values(), self.plan, paid, problems, priced=self.limit is not None)
+        return begin.begin(
+            self.ledger,
+            self.items,
+            self.plan,
+            digest=self.digest,
+            try_number=try_number,
+            max_tries=max_tries,
+            redoes_all=redoes_all,
+            folder=(self.rules.destination, self.rules.conn_id),
+        )
+
+    def resume(self, ended: Sequence[str] | None) -> list[str] | None:
+        """Read what this try has under way.
+
+        :param ended: ids of projects; None for all.
+        :return: ids of their items; None where the items are others than before.
+        """
+        if not self.ledger.open() or self.ledger.header.digest != self.digest:
+            return None
+        for number in range(self.ledger.header.begun):
+            if str(number) not in self.ledger.header.sealed:
+                self.ledger.load(number)
+        begin.adopt(self.ledger)
+        now, wanted = time.time(), None if ended is None else set(ended)
+        return [
+            item_id
+            for item_id, entry in self.ledger.entries.items()
+            if entry.status == "in_flight"
+            and (wanted is None or entry.project_id in wanted or now >= self.rules.deadline(entry, self.ledger.header))
+        ]
+
+    def leg(self, ended: Sequence[str]) -> bool:
+        """Do all that can be done now; return whether to wait for more.
+
+        :param ended: ids of items to fetch.
+        """
+        leg = self._leg = Leg(
+            self.hook, self.plan, self.rules, self.ledger, self.items, self._purse(), stopping=self.stopping
+        )
+        leg.run(ended)
+        self.ledger.seal()
+        return bool(leg.flying) and not self.stopping.is_set()
+
+    def _purse(self) -> Purse:
+        purse = Purse(self.limit, begin.spent(self.ledger, self.items, self.plan))
+        if self.checks_balance:
+            purse.balance = self.hook.get_account(patience=READ_PATIENCE).credits
+        return purse
+
+    def waits(self) -> dict[str, Any]:
+        """Return what a trigger needs to wait for what is in flight."""
+        header = self.ledger.header
+
+        def since(entry: Entry) -> float:
+            return self.rules.waits_since(entry, header)
+
+        entries = [entry for entry in self.ledger.entries.values() if entry.status == "in_flight" and entry.project_id]
+        entries.sort(key=since)
+        while len(json.dumps([entry.project_id for entry in entries])) > LONGEST_IDS:
+            del entries[-max(len(entries) // 10, 1) :]
+        started = since(entries[0])
+        kind = self.plan.tool.kind
+        return {
+            "ids": [entry.project_id for entry in entries],
+            "offsets": [round(since(entry) - started) for entry in entries],
+            "kind": kind,
+            "magichour_conn_id": self.hook.magichour_conn_id,
+            "started_at": started,
+            "deadline": max(self.rules.deadline(entry, header) for entry in entries),
+            "item_timeout": self.rules.item_timeout,
+            "expected_render": self.plan.tool.expected_render or EXPECTED[kind],
+        }
+
+    def wait(self, watches: Sequence[Watch]) -> list[str]:
+        """Wait here, holding the worker; return the ids of items whose projects have ended."""
+
+        async def settings() -> ClientSettings:
+            self.hook.forget_settings()
+            return self.hook.settings()
+
+        async def waited() -> tuple[str, ...]:
+            lookout = AsyncLookout(self.hook, resolve=settings, tells=False)
+            try:
+                return (await until_some_end(lookout, watches)).ended
+            finally:
+                await lookout.aclose()
+
+        ended = set(asyncio.run(waited()))
+        return [item_id for item_id, entry in self.ledger.entries.items() if entry.project_id in ended]
+
+    def progress(self) -> dict[str, Any]:
+        """Return how far it is."""
+        counts = self.ledger.counts(self.items)
+        done = len(self.items) - counts["waiting"] - counts.get("in_flight", 0)
+        since = time.time() - self.ledger.header.began_at
+        left = since / done * (len(self.items) - done) if done and since > 0 else math.nan
+        until = datetime.fromtimestamp(time.time() + left, UTC).strftime("%H:%M UTC") if math.isfinite(left) else None
+        return {**counts, "total": len(self.items), "ends_about": until}
+
+    def end(self) -> tuple[dict[str, Any], MagicHourBatchError | None]:
+        """Write down what became of each item.
+
+        :return: the summary, and the error of a batch that did not succeed.
+        :raises MagicHourStorageError: the result lines cannot be written.
+        """
+        header, ledger = self.ledger.header, self.ledger
+        for number in range(header.chunks):
+            if number not in ledger.chunks:
+                ledger.load(number)
+        told = list(results.lines(ledger.entries, list(self.items), self.rules.destination))
+        results.write(self.results, self.rules.conn_id, told)
+        summary = results.summary(
+            told,
+            results=self.results,
+            destination=self.rules.destination,
+            started_at=timestamp(header.began_at),
+            ended_at=timestamp(time.time()),
+        )
+        bad = {
+            line["id"]: ledger.entries[line["id"]].model_copy(update={"status": line["status"]})
+            for line in told
+            if line["status"] != "complete"
+        }
+        stopped = self._stopped(bad)
+        counts = {**summary["counts"], "credits": summary["credits_charged"]}
+        return summary, verdict(counts, bad, tolerated=self.tolerated, stopped=stopped, results=self.results)
+
+    def _stopped(self, bad: Mapping[str, Any]) -> MagicHourError | None:
+        if not any(entry.status == "not_submitted" and not entry.error for entry in bad.values()):
+            return None
+        if self._leg and self._leg.stopped:
+            return self._leg.stopped
+        return MagicHourApiError("the task was ended") if self.stopping.is_set() else None

@@ -1,0 +1,110 @@
+"""From an item to a request: defaults, the names of arguments, what can be known before anything is sent. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_magichour.api.requests import (
+    estimated_cost,
+    field_warnings,
+    merge_extra,
+    refuse_impossible,
+    tool_request,
+)
+from airflow_provider_magichour.api.signatures import discreet
+from airflow_provider_magichour.api.tools import Request, Tool
+from airflow_provider_magichour.batch.manifest import Item, Problems, digest_of
+from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
+from airflow_provider_magichour.media.sources import Source, extension_of, source_of
+
+
+@discreet
+@dataclass(frozen=True)
+class Plan:
+    """How items become requests.
+
+    :param tool: that makes them.
+    :param places: dotted path in the API's body of each argument that an item may name.
+    :param defaults: fields of the API, or arguments, that hold for items that do not say otherwise.
+    :param conn_id: id of the connection of the storage that files are read from.
+    :param validate: whether to ask the table of AI models.
+    """
+
+    tool: Tool
+    places: Mapping[str, str]
+    defaults: Mapping[str, Any]
+    conn_id: str | None
+    validate: bool
+
+    def request(self, item: Item, name: str) -> Request:
+        """Return what is sent for an item.
+
+        :param name: in the library, where the item has none.
+        :raises MagicHourInvalidRequestError: naming the field, its value and what is allowed.
+        """
+        fields = self._fields(item)
+        return tool_request(self.tool.name, fields, name=fields.get("name", name), validate=False, names=self._names())
+
+    def digest(self, item: Item) -> str:
+        """Tell one item's request from another's, without reading its files; the name does not count."""
+        fields = {name: value for name, value in self._fields(item).items() if name != "name"}
+        return digest_of([self.tool.name, fields])
+
+    def check(self, items: Iterable[Item], problems: Problems, *, paid: Collection[str], priced: bool) -> list[str]:
+        """Note what is wrong with items, as far as can be known without reading or sending anything.
+
+        :param paid: ids of those that have a project: of them nothing more is asked than that they can be read.
+        :param priced: whether each of the others needs a known price.
+        :return: what is to be warned of.
+        """
+        warnings: dict[str, None] = {}
+        for item in items:
+            try:
+                request = self.request(item, "-")
+                if item.id in paid:
+                    continue
+                if self.validate:
+                    refuse_impossible(request)
+                for path, value in request.files.items():
+                    extension_of(self._names().get(path, path), value, self._media(path))
+                if priced and estimated_cost(request) is None:
+                    problems.add(item.named, "max_credits cannot be kept: no price is known for it")
+                warnings.update(dict.fromkeys(field_warnings(request)))
+            except MagicHourInvalidRequestError as error:
+                problems.add(item.named, str(error).removesuffix(" Nothing was sent."))
+        return list(warnings)
+
+    def locate(self, path: str, value: str) -> Source | None:
+        """Return the file behind a field of a request."""
+        return source_of(self._names().get(path, path), value, self.conn_id, self._media(path))
+
+    def _media(self, path: str) -> Any:
+        return self.tool.files[re.sub(r"\[\d+\]", "[]", path)]
+
+    def _names(self) -> dict[str, str]:
+        return {path: name for name, path in self.places.items()}
+
+    def _fields(self, item: Item) -> dict[str, Any]:
+        return _over(self._body(self.defaults), self._body(item.fields))
+
+    def _body(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Put arguments where the API has them."""
+        body: dict[str, Any] = {}
+        for name, value in fields.items():
+            path = self.places.get(name, name)
+            for step in reversed(path.split(".")):
+                value = {step: value}
+            body = merge_extra(body, value, self._names()) if isinstance(value, Mapping) else body
+        return body
+
+
+def _over(default: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults with what an item says over them, at any depth."""
+    merged = dict(default)
+    for name, value in own.items():
+        below = merged.get(name)
+        merged[name] = _over(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged

@@ -1,0 +1,185 @@
+"""What becomes of the items of a batch, and of the batch. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+from airflow_provider_magichour.api.numbers import number_of
+from airflow_provider_magichour.api.schemas import INCURABLE_CODES, Project
+from airflow_provider_magichour.api.signatures import shown
+from airflow_provider_magichour.batch.ledger import Entry, Header
+from airflow_provider_magichour.exceptions import (
+    MagicHourApiError,
+    MagicHourBatchError,
+    MagicHourBatchFailedError,
+    MagicHourError,
+    MagicHourInvalidRequestError,
+    MagicHourProjectFailedError,
+    MagicHourRejectedError,
+    MagicHourStorageError,
+    MagicHourUnsureSubmissionError,
+)
+from airflow_provider_magichour.submission.submit import BLAMELESS
+
+RESULTS = ("complete", "failed", "rejected", "unsure", "overdue", "not_submitted")
+"""What a result line says of an item."""
+
+MOST_NAMED = 10
+"""Items that an error names."""
+
+Begun = Literal["left", "fetched", "worked"]
+
+
+def at_start(entry: Entry, header: Header, *, line: str, is_cleared: bool, is_there: bool) -> Begun:
+    """Say what a try that begins does with an item: leave it, fetch its files again, or work on it.
+
+    :param entry: what is remembered of it.
+    :param header: of this try.
+    :param line: digest of what the manifest says of it now.
+    :param is_cleared: whether a person has cleared the task since the last try.
+    :param is_there: whether its files are.
+    """
+    if entry.line is not None and entry.line != line:
+        return "worked"
+    if entry.status == "complete":
+        return "worked" if is_redone(entry, header) else "left" if is_there else "fetched"
+    if entry.status == "rejected" or (entry.status == "failed" and not is_curable(entry.error and entry.error[0])):
+        return "worked" if is_cleared else "left"
+    return "worked"
+
+
+def is_redone(entry: Entry, header: Header) -> bool:
+    """Whether a person wants an item made anew that was complete before."""
+    return header.redo_since is not None and entry.tried < header.redo_since
+
+
+def is_curable(code: str | None) -> bool:
+    """Whether another project may heal what ended one with this code."""
+    return code != "canceled" and code not in INCURABLE_CODES and not (code or "").startswith("invalid_")
+
+
+def after_failure(entry: Entry, project: Project, item_attempts: int) -> Entry:
+    """Return the entry of an item whose project has failed: to be submitted again, or failed for good.
+
+    :param item_attempts: how many projects a try of the task makes for one item.
+    """
+    said = project.error.message if project.error else None
+    cost = {} if project.credits_charged is None else {"credits_charged": project.credits_charged}
+    failed = entry.model_copy(update={"failures": entry.failures + 1, **cost}).ended(
+        "failed", project.failure_code, said or f"its project {project.id} {project.ending}"
+    )
+    again = is_curable(project.failure_code) and failed.failures < item_attempts
+    return failed.model_copy(update={"status": None}) if again and not (entry.adopted or entry.is_adoption) else failed
+
+
+def after_error(entry: Entry, error: MagicHourError) -> tuple[Entry, MagicHourError | None]:
+    """Return the entry of an item whose submission has failed, and the error if it keeps the others from going on.
+
+    :param error: of the submission.
+    """
+    code = getattr(error, "code", None)
+    if isinstance(error, MagicHourUnsureSubmissionError):
+        return entry.ended("unsure", None, f"it is not known whether a project was made; its name: {entry.name}"), None
+    if isinstance(error, MagicHourProjectFailedError):
+        return entry.ended("failed", code or "canceled", error.message), None
+    if isinstance(error, MagicHourRejectedError):
+        if error.status_code in BLAMELESS:
+            return entry.ended(None), error
+        return entry.ended("rejected", code, error.message), None
+    if isinstance(error, MagicHourStorageError):
+        return entry.ended("not_submitted", "storage", str(error)), None
+    if isinstance(error, MagicHourInvalidRequestError):
+        return entry.ended("rejected", "invalid_request", str(error)), None
+    return entry.ended(None), error
+
+
+def tolerance(value: object, total: int) -> int:
+    """Return how many items may fail.
+
+    :param value: a whole number, or a share such as ``2%``.
+    :param total: items of the batch.
+    :raises MagicHourInvalidRequestError: for anything else.
+    """
+    text = value.strip() if isinstance(value, str) else value
+    is_share = isinstance(text, str) and text.endswith("%")
+    number = number_of(text[:-1] if is_share else text)  # type: ignore[index]
+    if number is not None and number >= 0 and (number <= 100 if is_share else isinstance(number, int)):
+        return math.floor(total * number / 100) if is_share else int(number)
+    raise MagicHourInvalidRequestError(
+        f"tolerated_failures={shown(value)}: a whole number of items from 0 on, or a share such as '2%', is needed"
+    )
+
+
+def verdict(
+    counts: Mapping[str, int],
+    bad: Mapping[str, Entry],
+    *,
+    tolerated: int,
+    stopped: MagicHourError | None,
+    results: str,
+) -> MagicHourBatchError | None:
+    """Return the error of a batch whose try is over, None where it is a success.
+
+    :param counts: of the items by what became of them.
+    :param bad: the items that have no result.
+    :param tolerated: how many may fail.
+    :param stopped: why nothing more was submitted, where something was left.
+    :param results: where the result lines are.
+    """
+    statuses = {item_id: entry.status for item_id, entry in bad.items()}
+    is_short = bool({"unsure", "overdue"} & {*statuses.values()}) or stopped is not None
+    if not is_short and len(bad) <= tolerated:
+        return None
+    helps = any(_can_heal(entry) for entry in bad.values())
+    is_final = isinstance(stopped, MagicHourInvalidRequestError) or not helps
+    total = sum(counts.get(status, 0) for status in RESULTS)
+    lines = [
+        f"{counts.get('complete', 0)} of {total} items are complete, for {counts.get('credits', 0)} credits: "
+        + ", ".join(f"{counts[status]} {status}" for status in RESULTS[1:] if counts.get(status))
+        + ".",
+        f"Nothing more was submitted: {stopped}" if stopped else "",
+        *_named(bad),
+        f"Each item's result: {results}",
+        *_ways_out(bad),
+        "Clear the task once that is mended: what is complete is not paid again."
+        if is_final
+        else "A retry, or a clear, works on what is not done; what is complete is not paid again.",
+    ]
+    kind = MagicHourBatchFailedError if is_final else MagicHourBatchError
+    return kind("\n".join(line for line in lines if line))
+
+
+def _can_heal(entry: Entry) -> bool:
+    """Whether another try may have a result of an item that this one has not."""
+    if entry.status == "failed":
+        return is_curable(entry.error and entry.error[0])
+    return entry.status in ("overdue", "not_submitted")
+
+
+def _named(bad: Mapping[str, Entry]) -> list[str]:
+    """Name the first items without a result: those that were tried, before those that were never begun."""
+    told = [
+        " ".join(filter(None, [f"- {item_id}: {entry.status}", *(entry.error or ())]))
+        for item_id, entry in bad.items()
+        if entry.error or entry.status != "not_submitted"
+    ]
+    return [*told[:MOST_NAMED], f"- and {len(told) - MOST_NAMED} more" if len(told) > MOST_NAMED else ""]
+
+
+def _ways_out(bad: Mapping[str, Entry]) -> list[str]:
+    unsure = {item_id: entry for item_id, entry in bad.items() if entry.status == "unsure"}
+    if not unsure:
+        return []
+    return [
+        "Unsure: a project may exist. Look for these names at https://magichour.ai/my-library:",
+        *(f"  {item_id}: {entry.name or entry.project_id or '(unknown)'}" for item_id, entry in unsure.items()),
+        "Then put what you found into the key magichour_batch_adopt of this task (tab Storage, or REST), such as",
+        f'  {{"{next(iter(unsure))}": "<project id>"}}, or null for the id where nothing was made, and clear the task.',
+    ]
+
+
+def is_trouble(error: MagicHourError) -> bool:
+    """Whether it is the API, or the way to it: the next leg may find it well again."""
+    return isinstance(error, MagicHourApiError) and not isinstance(error, MagicHourRejectedError)

@@ -1,0 +1,77 @@
+"""What a batch tells in the end: a line for each item, a summary, how far it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, Any
+
+from airflow_provider_magichour.api.signatures import without_signatures
+from airflow_provider_magichour.batch.ledger import Entry
+from airflow_provider_magichour.batch.policy import RESULTS
+from airflow_provider_magichour.media.stores import path_of
+from airflow_provider_magichour.media.writing import write_atomically
+
+MOST_FAILED = 20
+"""Failed items that the summary names, as long as their ids are short enough."""
+
+LONGEST_NAMES = 1000
+"""Characters of those ids."""
+
+
+def lines(entries: Mapping[str, Entry], ids: Sequence[str], folder: str) -> Iterator[dict[str, Any]]:
+    """Yield what became of each item, in the manifest's order.
+
+    :param entries: of all items.
+    :param ids: of the items that are wanted.
+    :param folder: in which the files are, ending in ``/``.
+    """
+    for index, item_id in enumerate(ids):
+        entry = entries.get(item_id, Entry())
+        code, message = entry.error or (None, None)
+        yield {
+            "id": item_id,
+            "index": index,
+            "status": entry.status if entry.status in RESULTS else "not_submitted",
+            "project_id": entry.project_id,
+            "files": [f"{folder}{name}" for name in entry.files] if entry.status == "complete" else [],
+            "credits_charged": entry.cost,
+            "code": code,
+            "message": without_signatures(message),
+            "attempts": entry.attempts,
+        }
+
+
+def write(uri: str, conn_id: str | None, told: Sequence[Mapping[str, Any]]) -> None:
+    """Write result lines, in the place of those of an earlier try.
+
+    :raises MagicHourStorageError: when the storage cannot be written.
+    """
+    text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in told).encode()
+
+    def fill(stream: IO[bytes]) -> int:
+        return stream.write(text) or len(text)
+
+    write_atomically(path_of(uri, conn_id), fill, replaces=True)
+
+
+def summary(told: Sequence[Mapping[str, Any]], **known: Any) -> dict[str, Any]:
+    """Return what a batch returns: under 2 KB, without URLs of results.
+
+    :param told: the result lines.
+    :param known: what else is told.
+    """
+    counts = {status: sum(line["status"] == status for line in told) for status in RESULTS}
+    if sum(counts.values()) != len(told):
+        raise AssertionError(f"{counts} do not add up to {len(told)} items")
+    failed = [line["id"] for line in told if line["status"] != "complete"][:MOST_FAILED]
+    while len(str(failed)) > LONGEST_NAMES:
+        failed.pop()
+    return {
+        "schema_version": 1,
+        "total": len(told),
+        "counts": counts,
+        "credits_charged": sum(line["credits_charged"] for line in told),
+        "failed": failed,
+        **known,
+    }

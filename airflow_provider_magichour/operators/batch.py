@@ -1,0 +1,351 @@
+"""Make a night's worth of clips in one task."""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from functools import cached_property
+from os import PathLike
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from airflow_provider_magichour.api.arguments import checked_text
+from airflow_provider_magichour.compat import AirflowException, BaseOperator, conf
+from airflow_provider_magichour.fields import Items, ItemsField, SignedUrlField, credits, seconds, truth, whole
+from airflow_provider_magichour.informing import informing
+from airflow_provider_magichour.links import MagicHourProjectLink, push_library_link
+from airflow_provider_magichour.operators.arguments import arguments_of, signature, take_signed_urls
+from airflow_provider_magichour.operators.generate import FIELDS
+from airflow_provider_magichour.tasks import BACKSTOP, ended_by_airflow, when_taken
+
+if TYPE_CHECKING:
+    from airflow_provider_magichour.batch.leg import Rules
+    from airflow_provider_magichour.batch.manifest import Problems
+    from airflow_provider_magichour.batch.night import Night
+    from airflow_provider_magichour.compat import Context
+    from airflow_provider_magichour.hooks import MagicHourHook
+
+# Arguments of the tools' own operators that are not fields of the API by the same name.
+ARGUMENTS = """
+    background_image end_image face_mappings face_swap_mode generation_mode image images mode points prompt
+    selection_mode source style_tool target video video_source youtube_url
+""".split()
+
+
+class MagicHourBatchOperator(BaseOperator):
+    """Make many clips (or images, or sounds) with one tool of Magic Hour, in one task; each costs credits, once.
+
+    Submits, waits deferred in one trigger, downloads. A clip of mapped tasks costs Airflow as much as some fifty here:
+    take mapped tasks for a few dozen that a person looks at one by one, and a batch for thousands. On Airflow 3.3 what
+    was submitted is remembered in the task state store: a retry, and a clear of a batch that failed, work on what is
+    not done; a clear of one that succeeded makes failed items and missing files only, unless ``redo="all"``. All items
+    are checked before anything is sent, the first ones go alone, and an item that fails stops no other.
+
+    Returns a summary: ``total``, ``counts`` by what became of the items, ``credits_charged``, ``results``,
+    ``destination``, ``failed`` (the first ids), ``started_at``, ``ended_at``. Pushes ``credits_charged`` and
+    ``progress`` after each leg. Leaves behind: a file ``<item id>-<project id>.<extension>`` for each result; a file of
+    JSON Lines with ``id``, ``index``, ``status``, ``project_id``, ``files``, ``credits_charged``, ``code``, ``message``
+    and ``attempts`` of each item, also where the batch fails; the record ``magichour_batch`` in the task state store,
+    which never expires. Killing the task leaves projects running and paid: a retry finds them.
+
+    An item is an object with ``id`` (letters, digits, ``.``, ``_``, ``-``; files are named after it) and fields of the
+    API, or arguments of the tool's own operator; what it does not say is taken from the arguments of the same names
+    here.
+
+    :param items: list of dicts, what an upstream task returned, or the path or URI of a file of JSON Lines in any
+        store; at most 10,000. (templated)
+    :param destination: folder of the results: local, or an object storage URI. (templated)
+    :param tool: last part of the path of the API's endpoint. (templated)
+    :param results: path or URI of the file of results; by default ``_magichour/<run>.jsonl`` in ``destination``: two
+        batches of one run that share a destination need one each. (templated)
+    :param in_flight: projects that render at a time, from 1 to 1,000; your plan may allow fewer. (templated)
+    :param submit_at_once: creates under way at a time, from 1 to 16: so many may be unsure after a kill. (templated)
+    :param item_attempts: projects that a try makes for one item whose projects fail, from 1 to 10. (templated)
+    :param item_timeout: seconds (or ``timedelta``) that a try waits for one project. (templated)
+    :param tolerated_failures: items that may fail in a successful batch: a number, or a share such as ``"2%"``.
+        (templated)
+    :param redo: what a clear of a successful batch makes anew: ``failed`` items, or ``all``, which pays again.
+        (templated)
+    :param conn_id: id of the connection of the storage that items and files are read from. (templated)
+    :param destination_conn_id: id of the connection of the storage of ``destination`` and ``results``; by default
+        ``conn_id``. (templated)
+    :param magichour_conn_id: id of the Magic Hour connection. (templated)
+    :param name: the projects' name in Magic Hour's library; by default dag, task, run, item and four random characters.
+        (templated)
+    :param deferrable: wait in the triggerer, without a worker.
+    :param durable: remember what was submitted; False holds the worker, and a retry pays for all again.
+    :param on_unsure_submission: when it is not known whether an item's project was made: ``fail`` it, or ``resubmit``,
+        which may pay twice.
+    :param max_credits: the most that all items may cost over all tries; what has no known price is refused. (templated)
+    :param check_balance: ask for the account's credits before each leg submits, and stop where they do not suffice.
+    :param validate_request: refuse what the AI model is known not to do.
+    :raises MagicHourInvalidRequestError: an argument or an item cannot be used; nothing was sent; not retried.
+    :raises MagicHourBatchError: items have no result, and a retry can help.
+    :raises MagicHourBatchFailedError: the same, and a person has to help; not retried.
+    :raises MagicHourStorageError: the manifest cannot be read, or the results cannot be written.
+    :raises MagicHourError: the task state store does not answer; a retry goes on.
+    """
+
+    arguments: ClassVar[Mapping[str, str]] = {name: name for name in (*FIELDS, *ARGUMENTS)}
+    template_fields: Sequence[str] = (
+        "items",
+        "tool",
+        "destination",
+        "results",
+        "in_flight",
+        "submit_at_once",
+        "item_attempts",
+        "item_timeout",
+        "tolerated_failures",
+        "redo",
+        "conn_id",
+        "destination_conn_id",
+        "magichour_conn_id",
+        "name",
+        "max_credits",
+    )
+    operator_extra_links = (MagicHourProjectLink(),)
+    ui_color = "#e8e1fa"
+
+    items = ItemsField()
+    destination = SignedUrlField()
+    results = SignedUrlField()
+    name = SignedUrlField()
+
+    def __init__(
+        self,
+        *,
+        items: Any,
+        destination: str | PathLike[str],
+        tool: str = "image-to-video",
+        results: str | PathLike[str] | None = None,
+        in_flight: int | str = 50,
+        submit_at_once: int | str = 4,
+        item_attempts: int | str = 2,
+        item_timeout: float | str | timedelta = 3600,
+        tolerated_failures: int | str = 0,
+        redo: Literal["failed", "all"] = "failed",
+        conn_id: str | None = None,
+        destination_conn_id: str | None = None,
+        magichour_conn_id: str = "magichour_default",
+        name: str | None = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        durable: bool = True,
+        on_unsure_submission: Literal["fail", "resubmit"] = "fail",
+        max_credits: float | str | None = None,
+        check_balance: bool = False,
+        validate_request: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        given = [argument for argument in self.arguments if argument in kwargs]
+        for argument in given:
+            setattr(self, argument, kwargs.pop(argument))
+        # Only what is given is shown among the rendered fields.
+        self.template_fields = (*type(self).template_fields, *given)
+        super().__init__(**kwargs)
+        self.items, self.tool, self.destination, self.results = items, tool, destination, results
+        self.in_flight, self.submit_at_once = in_flight, submit_at_once
+        self.item_attempts, self.item_timeout = item_attempts, item_timeout
+        self.tolerated_failures, self.redo = tolerated_failures, redo
+        self.conn_id, self.destination_conn_id = conn_id, destination_conn_id
+        self.magichour_conn_id, self.name = magichour_conn_id, name
+        self.deferrable, self.durable = deferrable, durable
+        self.on_unsure_submission, self.max_credits = on_unsure_submission, max_credits
+        self.check_balance, self.validate_request = check_balance, validate_request
+        self._stopping = threading.Event()
+
+    @cached_property
+    def hook(self) -> MagicHourHook:
+        """The way to the API."""
+        from airflow_provider_magichour.hooks import MagicHourHook
+
+        return MagicHourHook(self.magichour_conn_id)
+
+    def execute(self, context: Context) -> Any:
+        """Begin a try: check all items, read what earlier tries did, and do the first leg."""
+        night, problems = self._night(context)
+        return self._work(context, night, self._begun(context, night, problems))
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Do another leg, once enough projects have ended."""
+        from airflow_provider_magichour.waiting.many import ended_in
+
+        return self._resumed(context, ended_in(event))
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on also where no triggerer has run the trigger: Airflow ends such a wait."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except AirflowException as error:
+            if not ended_by_airflow(error):
+                raise
+        self.log.warning("No triggerer has answered in time: is one running? Looking at all projects from here")
+        return self._resumed(context, None)
+
+    def on_kill(self) -> None:
+        """Let what is being sent have its answer, and send nothing more; projects go on, as the API has no cancel."""
+        self._stopping.set()
+
+    def _resumed(self, context: Context, ended: Sequence[str] | None) -> Any:
+        night, problems = self._night(context)
+        items = night.resume(ended)
+        if items is None:
+            self.log.warning("The items have changed since this try began: all are read again")
+            items = self._begun(context, night, problems)
+        return self._work(context, night, items)
+
+    def _begun(self, context: Context, night: Night, problems: Problems) -> list[str]:
+        ti = context["ti"]
+        return night.begin(problems, try_number=ti.try_number, max_tries=ti.max_tries, redoes_all=self.redo == "all")
+
+    def _work(self, context: Context, night: Night, ended: Sequence[str]) -> Any:
+        from airflow_provider_magichour.triggers import MagicHourBatchTrigger
+
+        push_library_link(context)
+        while night.leg(ended):
+            self._tell(context, night)
+            trigger = MagicHourBatchTrigger(**night.waits())
+            if self._defers(context):
+                self.defer(
+                    trigger=trigger,
+                    method_name="execute_complete",
+                    timeout=timedelta(seconds=max(0.0, trigger.deadline - time.time()) + BACKSTOP),
+                )
+            ended = night.wait(trigger.watches())
+        self._tell(context, night)
+        return self._end(context, night)
+
+    def _end(self, context: Context, night: Night) -> dict[str, Any]:
+        from airflow_provider_magichour.media.lineage import note_outputs, tell_outlets
+
+        summary, error = night.end()
+        if error is not None:
+            raise error
+        uris = [uri for uri in (night.results, night.rules.destination) if "://" in uri]
+        note_outputs(self.hook, uris)
+        tell_outlets(self, context, uris, {"counts": summary["counts"]})
+        ti = context["ti"]
+        when_taken(self, context, lambda: night.ledger.note_returned(ti.try_number, ti.max_tries))
+        return summary
+
+    def _tell(self, context: Context, night: Night) -> None:
+        """Let a person see it move."""
+        with informing("how far the batch is"):
+            progress = night.progress()
+            told = ", ".join(
+                f"{progress[status]} {status.replace('_', ' ')}"
+                for status in ("in_flight", "failed", "rejected", "unsure", "overdue", "waiting")
+                if progress.get(status)
+            )
+            end = f"; done about {progress['ends_about']}" if progress["ends_about"] and progress["waiting"] else ""
+            self.log.info(
+                "%d of %d complete%s; %d credits%s",
+                progress.get("complete", 0), progress["total"], told and f", {told}", progress["credits"], end,
+            )  # fmt: skip
+            for key, value in {"credits_charged": progress["credits"], "progress": progress}.items():
+                if self.do_xcom_push:
+                    context["ti"].xcom_push(key=key, value=value)
+
+    def _defers(self, context: Context) -> bool:
+        return truth("deferrable", self.deferrable) and truth("durable", self.durable)
+
+    def _night(self, context: Context) -> tuple[Night, Problems]:
+        """Read the arguments and the items; what is wrong with items is told when a try begins."""
+        from airflow_provider_magichour.api.tool_rows import tool_named
+        from airflow_provider_magichour.batch.ledger import Ledger
+        from airflow_provider_magichour.batch.manifest import Problems, read_items
+        from airflow_provider_magichour.batch.night import Night
+        from airflow_provider_magichour.batch.plan import Plan
+        from airflow_provider_magichour.batch.policy import tolerance
+
+        self._check(context)
+        problems = Problems()
+        items, unnamed = read_items(self._found(), problems)
+        if unnamed:
+            self.log.warning(
+                "%d items have no id, so their number is one: where their order changes, a retry pays again", unnamed
+            )
+        tool = tool_named(self.tool)
+        defaults = {name: getattr(self, name) for name in self.template_fields if name in self.arguments}
+        rules = self._rules(context)
+        night = Night(
+            hook=self.hook,
+            plan=Plan(
+                tool,
+                arguments_of(tool.name),
+                defaults if self.name is None else {**defaults, "name": self.name},
+                self.conn_id,
+                truth("validate_request", self.validate_request),
+            ),
+            rules=rules,
+            ledger=Ledger(context.get("task_state_store") if truth("durable", self.durable) else None),
+            items=items,
+            results=self._results_uri(context, rules),
+            limit=None if self.max_credits is None else credits("max_credits", self.max_credits),
+            checks_balance=truth("check_balance", self.check_balance),
+            tolerated=tolerance(self.tolerated_failures, len(items)),
+            stopping=self._stopping,
+        )
+        return night, problems
+
+    def _check(self, context: Context) -> None:
+        from airflow_provider_magichour.api.signatures import shown
+        from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
+
+        allowed = {"redo": ("failed", "all"), "on_unsure_submission": ("fail", "resubmit")}
+        for name, values in allowed.items():
+            if getattr(self, name) not in values:
+                raise MagicHourInvalidRequestError(
+                    f"{name}={shown(getattr(self, name))}: {' or '.join(map(repr, values))} is needed"
+                )
+        if truth("durable", self.durable) and "task_state_store" not in context:
+            raise MagicHourInvalidRequestError(
+                "This Airflow has no task state store (3.3 has one): a retry of a batch would pay for all of it again. "
+                "Nothing was sent. Set durable=False to have it so, or map over MagicHourGenerateOperator"
+            )
+
+    def _found(self) -> Iterable[tuple[str, Any]]:
+        """Yield what stands in the list, or in the file."""
+        from airflow_provider_magichour.batch.manifest import lines_of, listed
+        from airflow_provider_magichour.media.stores import opened, path_of, storage_errors
+
+        items = self.items.entries if isinstance(self.items, Items) else self.items
+        named = str(items) if isinstance(items, PathLike) else items
+        if not isinstance(named, str) or named.lstrip().startswith("["):
+            yield from listed(named)
+            return
+        path = path_of(checked_text("items", named, "a list, or the path or URI of a file of JSON Lines"), self.conn_id)
+        with storage_errors("read", path), opened(path, "rb") as stream:
+            yield from lines_of(stream)
+
+    def _rules(self, context: Context) -> Rules:
+        from airflow_provider_magichour.batch.leg import Rules
+        from airflow_provider_magichour.submission.submit import default_name
+
+        ti, limit = context["ti"], self.execution_timeout
+        destination = checked_text("destination", self.destination, "a folder")
+        return Rules(
+            destination=f"{destination.rstrip('/')}/",
+            conn_id=self.destination_conn_id or self.conn_id,
+            in_flight=whole("in_flight", self.in_flight, 1, 1000),
+            submit_at_once=whole("submit_at_once", self.submit_at_once, 1, 16),
+            item_attempts=whole("item_attempts", self.item_attempts, 1, 10),
+            item_timeout=seconds("item_timeout", self.item_timeout),
+            on_unsure=self.on_unsure_submission,
+            name=lambda item_id: default_name(ti, item_id),
+            until=ti.start_date.timestamp() + limit.total_seconds() if ti.start_date and limit else math.inf,
+        )
+
+    def _results_uri(self, context: Context, rules: Rules) -> str:
+        if self.results is not None:
+            return checked_text("results", self.results, "the path or URI of a file")
+        ti = context["ti"]
+        index = f"-{ti.map_index}" if ti.map_index is not None and ti.map_index >= 0 else ""
+        return f"{rules.destination}_magichour/{re.sub(r'[^0-9A-Za-z_.+:-]', '_', ti.run_id)}{index}.jsonl"
+
+
+take_signed_urls(MagicHourBatchOperator, MagicHourBatchOperator.arguments)
+MagicHourBatchOperator.__init__.__signature__ = signature(MagicHourBatchOperator, MagicHourBatchOperator)  # type: ignore[attr-defined]
