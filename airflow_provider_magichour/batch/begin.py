@@ -48,26 +48,28 @@ def begin(
         log.warning("%d items of earlier tries are not in the manifest any more: %s", len(removed), _some(removed))
     ledger.add([item_id for item_id in items if item_id not in ledger.entries])
     there = _there(*folder) if any(entry.files for entry in ledger.entries.values()) else None
-    missing = []
-    for item_id, item in items.items():
-        entry = ledger.entries[item_id]
-        what = at_start(
-            entry,
-            header,
-            line=plan.digest(item),
-            is_cleared=is_cleared,
-            is_there=there is None or all(name in there for name in entry.files),
-        )
-        worked = entry.model_copy(update={"failures": 0}).ended(None) if what == "worked" else entry
-        if what == "fetched":
-            missing.append(item_id)
-        elif worked != entry:
-            ledger.put(item_id, worked)
+    missing = _classify(ledger, items, plan, is_cleared=is_cleared, there=there)
     touched = [number for number, ids in ledger.chunks.items() if any(ledger.entries[id] != Entry() for id in ids)]
     header.begun, header.sealed = max(touched, default=-1) + 1, {}
     header.digest, header.tried, header.max_tries, header.returned = digest, try_number, max_tries, None
     header.began_at, header.stop = time.time(), None
     ledger.seal()
+    return missing
+
+
+def _classify(
+    ledger: Ledger, items: Mapping[str, Item], plan: Plan, *, is_cleared: bool, there: set[str] | None
+) -> list[str]:
+    """Have what this try works on submitted or looked at; return the ids of complete items whose files are gone."""
+    missing = []
+    for item_id, item in items.items():
+        entry = ledger.entries[item_id]
+        is_there = there is None or all(name in there for name in entry.files)
+        what = at_start(entry, ledger.header, line=plan.digest(item), is_cleared=is_cleared, is_there=is_there)
+        if what == "fetched":
+            missing.append(item_id)
+        elif what == "worked" and (worked := entry.model_copy(update={"failures": 0}).ended(None)) != entry:
+            ledger.put(item_id, worked)
     return missing
 
 

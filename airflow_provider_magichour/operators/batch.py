@@ -147,8 +147,8 @@ class MagicHourBatchOperator(BaseOperator):
         self.template_fields = (*type(self).template_fields, *given)
         super().__init__(**kwargs)
         self.items, self.tool, self.destination, self.results = items, tool, destination, results
-        self.in_flight, self.submit_at_once = in_flight, submit_at_once
-        self.item_attempts, self.item_timeout = item_attempts, item_timeout
+        self.in_flight, self.submit_at_once, self.item_attempts = in_flight, submit_at_once, item_attempts
+        self.item_timeout = item_timeout
         self.tolerated_failures, self.redo = tolerated_failures, redo
         self.conn_id, self.destination_conn_id = conn_id, destination_conn_id
         self.magichour_conn_id, self.name = magichour_conn_id, name
