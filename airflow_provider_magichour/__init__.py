@@ -77,8 +77,15 @@ def _field(extra: Extra) -> dict[str, Any]:
 def _config() -> dict[str, Any]:
     return {
         "magichour": {
-            "description": "Magic Hour's webhooks, which the API server receives at ``/magichour/webhooks``.",
+            "description": "What the API server does for Magic Hour: webhooks at ``/magichour/webhooks``, and clips.",
             "options": {
+                "clips_tab": {
+                    "description": "Show clips in the web UI: tabs, the link Clip, pages. Airflow 3.1 and newer.",
+                    "version_added": "0.2.0",
+                    "type": "boolean",
+                    "example": None,
+                    "default": "True",
+                },
                 "webhook_secret": {
                     "description": "Secret of the webhook in Magic Hour's Developer Hub. Empty: nothing is received.",
                     "version_added": "0.1.0",

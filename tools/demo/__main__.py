@@ -182,9 +182,11 @@ def _log(airflow: LocalAirflow, run_id: str, ti: TaskInstance) -> str:
 
 
 def _keep(airflow: LocalAirflow, run_id: str, view: DemoView) -> None:
-    view.console.print(f"\nAirflow's web UI: {airflow.url}/dags/{DAG_ID}/runs/{run_id}", soft_wrap=True)
-    view.console.print(f"Log in as {airflow.user} with the password {airflow.password}", highlight=False)
-    view.console.print("Ctrl-C ends it.")
+    view.console.print(
+        f"\nLog in as {airflow.user} with the password {airflow.password}; Ctrl-C ends it.", highlight=False
+    )
+    page = f"{airflow.url}/dags/{DAG_ID}/runs/{run_id}/plugin/magichour-clips"
+    view.console.print(f"The clips, in Airflow's web UI: {page}", soft_wrap=True)
     with contextlib.suppress(KeyboardInterrupt):
         airflow.wait_for(lambda: False, float("inf"))
 

@@ -1,0 +1,1 @@
+"""The pages of clips; only the API server imports this."""

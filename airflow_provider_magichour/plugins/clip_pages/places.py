@@ -1,0 +1,57 @@
+"""Where the pages are, and where their links lead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote, urlsplit
+
+from airflow_provider_magichour.compat import conf
+
+if TYPE_CHECKING:
+    from airflow_provider_magichour.plugins.clip_pages.views import Row
+
+MOUNT = "/magichour-clips"
+
+Part = Literal["", "tab", "page"]
+"""The whole page, or what a tab or an open page has around it already."""
+
+
+def prefix() -> str:
+    """Return the path that Airflow is served below: that of ``[api] base_url``, without a slash at its end."""
+    return urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
+
+
+def page_of(dag_id: str, run_id: str, task_id: str | None = None, map_index: int = -1) -> str:
+    """Return the path of a page, below :data:`MOUNT`."""
+    run = f"/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
+    return run if task_id is None else f"{run}/tasks/{quote(task_id, safe='')}?map_index={map_index}"
+
+
+class Links:
+    """Where the links of a page lead: in a tab to tabs, else to pages."""
+
+    def __init__(self, part: Part, dag_id: str, run_id: str) -> None:
+        self._in_tab, self._dag_id, self._run_id = part == "tab", dag_id, run_id
+        self._airflow = f"{prefix()}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
+
+    def task(self, row: Row) -> str:
+        mapped = f"/mapped/{row.map_index}" if row.map_index >= 0 else ""
+        return f"{self._airflow}/tasks/{quote(row.task_id, safe='')}{mapped}"
+
+    def clip(self, row: Row) -> str:
+        if self._in_tab:
+            return f"{self.task(row)}/plugin/magichour-clip"
+        return f"{prefix()}{MOUNT}{page_of(self._dag_id, self._run_id, *row.key)}"
+
+    @property
+    def run(self) -> str:
+        own = f"{prefix()}{MOUNT}{page_of(self._dag_id, self._run_id)}"
+        return f"{self._airflow}/plugin/magichour-clips" if self._in_tab else own
+
+    def page(self, shown: str, number: int) -> str:
+        """Another page of the same, in the tab as well."""
+        return f"{prefix()}{MOUNT}{page_of(self._dag_id, self._run_id)}?show={shown}&page={number}"
+
+    def file(self, row: Row, number: int = 0) -> str:
+        page, _, query = page_of(self._dag_id, self._run_id, *row.key).partition("?")
+        return f"{prefix()}{MOUNT}{page}/file?{query}&number={number}"

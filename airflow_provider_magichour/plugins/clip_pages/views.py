@@ -1,0 +1,286 @@
+"""What the pages show of task instances and their XComs. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from math import ceil
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from airflow_provider_magichour.api.endpoints import checked_project_id
+from airflow_provider_magichour.api.signatures import without_signatures
+from airflow_provider_magichour.api.tools import KINDS, Kind
+
+LINK, CREDITS, RETURNED = "_link_MagicHourProjectLink", "credits_charged", "return_value"
+"""Keys of XComs; the first holds the project of a task as soon as there is one, whatever the task pushes."""
+
+LIBRARY = "https://magichour.ai/my-library"
+
+ON_A_PAGE = 24
+
+# Airflow's words for the state of a task instance (TaskInstanceState, 3.3); all others, and none, mean "not yet".
+FAILED = {"failed", "upstream_failed"}
+LEFT_OUT = {"skipped", "removed"}
+
+STATES = {"done": "Done", "working": "In progress", "failed": "Failed", "skipped": "Skipped"}
+"""What becomes of a clip, with the word for it."""
+
+Key = tuple[str, int]
+"""Task id and map index."""
+
+Told = dict[str, Any]
+"""XComs of a task instance by key, and its rendered fields as ``given``."""
+
+
+class Project(NamedTuple):
+    """A project in Magic Hour."""
+
+    kind: Kind
+    id: str
+
+    @property
+    def url(self) -> str:
+        """Where it is in the library; made here, as XComs are whatever someone has written there."""
+        return f"{LIBRARY}?{self.kind}Id={quote(self.id, safe='')}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A task instance."""
+
+    task_id: str
+    map_index: int
+    state: str | None
+    start: datetime | None
+    end: datetime | None
+    operator: str | None
+    label: str | None
+    told: Told = field(default_factory=dict)
+
+    @property
+    def key(self) -> Key:
+        return self.task_id, self.map_index
+
+    @property
+    def copy(self) -> Key:
+        """The task group and the index: all task instances of one mapped copy have these in common."""
+        return self.task_id.rpartition(".")[0], self.map_index
+
+    @property
+    def name(self) -> str:
+        """The task within its group."""
+        return self.task_id.rpartition(".")[2]
+
+    @property
+    def project(self) -> Project | None:
+        return project_in(self.told.get(LINK))
+
+    @property
+    def is_ours(self) -> bool:
+        return self.project is not None or (self.operator or "").startswith("MagicHour")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A project, or what is to become one, and the task instances that have to do with it.
+
+    :param tasks: those that make it, wait for it or fetch it.
+    :param others: of other operators, in the same mapped copy.
+    """
+
+    project: Project | None
+    tasks: tuple[Row, ...]
+    others: tuple[Row, ...] = ()
+
+    @property
+    def place(self) -> Row:
+        """The task instance whose page it is: the first that knows the project."""
+        return next((row for row in self.tasks if row.project), self.tasks[0])
+
+    @property
+    def state(self) -> str:
+        states = {row.state for row in self.tasks}
+        if states & FAILED:
+            return "failed"
+        if states - LEFT_OUT == {"success"}:
+            return "done"
+        return "skipped" if states <= LEFT_OUT else "working"
+
+    @property
+    def credits(self) -> int | None:
+        return next((said for row in self.tasks if isinstance(said := row.told.get(CREDITS), int)), None)
+
+    @property
+    def since(self) -> datetime | None:
+        return min((row.start for row in self.tasks if row.start), default=None)
+
+
+def project_in(link: object) -> Project | None:
+    """Return the project that a link names; None for whatever else stands in its place."""
+    if not isinstance(link, str) or not link.startswith(f"{LIBRARY}?"):
+        return None
+    try:
+        named = dict(parse_qsl(urlsplit(link).query))
+        return next(
+            (Project(kind, checked_project_id(named[f"{kind}Id"])) for kind in KINDS if f"{kind}Id" in named), None
+        )
+    except Exception:  # no URL, or no id
+        return None
+
+
+def clips_of(rows: Iterable[Row], details: Mapping[Key, Told] | None = None) -> list[Clip]:
+    """Return the clips of a run, in the order of their copies.
+
+    A task that knows no project belongs to that which its argument names, or to the only one of its copy.
+
+    :param details: of the tasks that know no project, where they were read.
+    """
+    ordered = sorted(
+        rows, key=lambda row: (row.map_index, row.start is None, row.start and row.start.timestamp(), row.task_id)
+    )
+    ours = [row for row in ordered if row.is_ours]
+    copies: dict[Key, dict[Project, None]] = {}
+    for row in ours:
+        if row.project:
+            copies.setdefault(row.copy, {})[row.project] = None
+    places: dict[Any, list[Row]] = {}
+    for row in ours:
+        places.setdefault(_belongs(row, copies.get(row.copy, {}), details or {}), []).append(row)
+    others: dict[Key, list[Row]] = {}
+    for row in ordered:
+        if not row.is_ours and row.map_index >= 0:
+            others.setdefault(row.copy, []).append(row)
+    return [
+        Clip(place if isinstance(place, Project) else None, tuple(tasks), tuple(others.get(tasks[0].copy, ())))
+        for place, tasks in places.items()
+    ]
+
+
+def _belongs(row: Row, known: Mapping[Project, None], details: Mapping[Key, Told]) -> Project | Key:
+    if row.project:
+        return row.project
+    named = _given(details.get(row.key, {})).get("project_id")
+    found = [project for project in known if project.id == named] or (list(known) if len(known) == 1 else [])
+    return found[0] if found else row.copy
+
+
+def title_of(clip: Clip, details: Mapping[Key, Told]) -> str:
+    """Return what Airflow calls the copy, or else the picture that the clip is made from, or else the task."""
+    row = clip.place
+    label = next((each.label for each in (*clip.tasks, *clip.others) if each.label), None)
+    images = (_given(details.get(each.key, {})).get("image") for each in clip.tasks)
+    image = next((each for each in images if isinstance(each, str)), "")
+    named = label or without_signatures(image).rpartition("/")[2]
+    return named or (row.task_id if row.map_index < 0 else f"{row.copy[0] or row.task_id} [{row.map_index}]")
+
+
+def clip_at(clips: Sequence[Clip], key: Key) -> Clip | None:
+    """Return the clip of a task instance: its own, or else the last one of its mapped copy."""
+    own = next((clip for clip in clips if key in [row.key for row in clip.tasks]), None)
+    return own or next((clip for clip in reversed(clips) if key in [row.key for row in clip.others]), None)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of a run's clips.
+
+    :param counts: of all clips of the run, by state.
+    :param number: of this page, from 1.
+    """
+
+    clips: Sequence[Clip]
+    counts: Mapping[str, int]
+    credits: int
+    shown: str
+    number: int
+    pages: int
+
+
+def page_of_clips(clips: Sequence[Clip], shown: str = "", number: int = 1) -> Page:
+    """Return the page that was asked for, or the nearest one that there is.
+
+    :param shown: a state; anything else shows all.
+    """
+    counts = Counter(clip.state for clip in clips)
+    shown = shown if shown in STATES else ""
+    wanted = [clip for clip in clips if not shown or clip.state == shown]
+    pages = max(1, ceil(len(wanted) / ON_A_PAGE))
+    number = min(max(1, number), pages)
+    return Page(
+        wanted[(number - 1) * ON_A_PAGE : number * ON_A_PAGE],
+        {state: counts[state] for state in STATES if counts[state]},
+        sum(clip.credits or 0 for clip in clips),
+        shown,
+        number,
+        pages,
+    )
+
+
+# Rendered fields that say nothing of the clip, or that the page says elsewhere.
+UNTOLD = set(
+    "project_id kind destination overwrite magichour_conn_id conn_id poll_interval timeout max_credits name".split()
+)
+FIRST = "prompt image end_image tool model resolution end_seconds".split()
+WORDS = {"image": "Made from", "end_seconds": "Asked length", "extra_body": "More fields"}
+
+
+def conn_id_of(details: Mapping[Key, Told]) -> str:
+    """Return the connection that the tasks use."""
+    named = (_given(told).get("magichour_conn_id") for told in details.values())
+    return next((each for each in named if isinstance(each, str) and each), "magichour_default")
+
+
+def facts(details: Mapping[Key, Told], seen: Mapping[str, Any] | None = None) -> list[tuple[str, str]]:
+    """Return what is known of a clip, each with a word for it; nothing signed.
+
+    :param details: of its tasks.
+    :param seen: the project as the API shows it, as a waiting task returns it; None where it was not asked.
+    """
+    found = dict(_asked(details))
+    returned = [told.get(RETURNED) for told in details.values()]
+    result = {**next((each for each in returned if isinstance(each, dict) and "download_urls" in each), {})}
+    result |= {name: value for name, value in (seen or {}).items() if value is not None}
+    width, height, fps, seconds = (_number(result.get(name)) for name in ("width", "height", "fps", "end_seconds"))
+    if width and height:
+        found["Size"] = f"{width} x {height}" + (f", {fps} fps" if fps else "")
+    if seconds:
+        found.pop(WORDS["end_seconds"], None)
+        found["Length"] = f"{seconds} s"
+    written = [uri for each in returned if isinstance(each, list) for uri in each if isinstance(uri, str)]
+    if written:
+        found["Written to"] = "\n".join(without_signatures(written))
+    return [(word, value) for word, value in found.items() if value]
+
+
+def _number(value: object) -> str:
+    return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else ""
+
+
+def _asked(details: Mapping[Key, Told]) -> Iterable[tuple[str, str]]:
+    for told in details.values():
+        given = _given(told)
+        if "project_id" in given:
+            continue
+        for name, value in sorted(given.items(), key=lambda item: (*FIRST, item[0]).index(item[0])):
+            if name not in UNTOLD and value not in (None, "", [], {}):
+                text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1)
+                yield WORDS.get(name, name.replace("_", " ").capitalize()), without_signatures(text)
+
+
+def _given(told: Told) -> Mapping[str, Any]:
+    given = told.get("given")
+    return given if isinstance(given, Mapping) else {}
+
+
+def batch_counts(details: Mapping[Key, Told]) -> dict[str, int]:
+    """Return how many items of a batch became what, from what its task returned; nothing where it is none."""
+    for told in details.values():
+        summary = told.get(RETURNED)
+        counts = summary.get("counts") if isinstance(summary, dict) else None
+        if isinstance(counts, dict):
+            return {str(word): count for word, count in counts.items() if isinstance(count, int) and count}
+    return {}
