@@ -85,6 +85,12 @@ def seen(data: bytes) -> list[Any]:
         return [frame.to_ndarray(format="rgb24").astype(int) for frame in container.decode(video=0)]
 
 
+def frames_in(data: bytes) -> int:
+    """Return how many frames can be seen; of a long clip, their pixels would be gigabytes."""
+    with av.open(io.BytesIO(data)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
 def heard(data: bytes) -> tuple[str, float, float]:
     """Return codec, length in seconds, and the loudest sample."""
     with av.open(io.BytesIO(data)) as container:
