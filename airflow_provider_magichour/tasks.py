@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from airflow_provider_magichour import metrics
 from airflow_provider_magichour.compat import AirflowException, BaseOperator
 from airflow_provider_magichour.informing import informing
 
@@ -158,6 +159,14 @@ class WaitingTask(BaseOperator):
     def _ended(self, context: Context, ended: WaitEvent, project: Project | None) -> Any:
         from airflow_provider_magichour.waiting.ending import still_finished, timeout_message, unreachable
 
+        metrics.waited(
+            metrics.tags_of(self, context),
+            ended.end,
+            seconds=ended.seconds,
+            looks=ended.looks,
+            rate_limited=ended.rate_limited,
+            seconds_behind=ended.seconds_behind,
+        )
         kind = ended.kind or self.project_kind()
         if ended.end == "timeout":
             raise self.timed_out(timeout_message(ended))

@@ -21,7 +21,7 @@ FLOORS = (
     {"fields"},
     {"submission", "triggers"},
     {"media", "waiting"},
-    {"hooks", "links", "retries"},
+    {"hooks", "links", "retries", "metrics"},
     {"api"},
     {"exceptions"},
     {"compat"},
@@ -33,7 +33,7 @@ FLOORS = (
 STRANGERS = {"submission", "waiting"}
 # Beside the house: what they may import, while no room imports them.
 ANNEXES = {"plugins": {"hooks", "api", "compat"}, "sandbox": {"api", "__init__"}}  # __init__: the version
-# Their modules name neither Airflow nor compat, which has Airflow's names.
+# Their modules name neither Airflow nor compat, which has Airflow's names, nor what tells its metrics.
 WITHOUT_AIRFLOW = {"api", "waiting", "submission", "batch"}
 WITH_AIRFLOW = {"submission.record"}
 
@@ -77,7 +77,9 @@ def wrong_imports(modules: dict[str, str]) -> list[str]:
             top = name.partition(".")[0]
             other = owner(name, modules).partition(".")[0] if top == PACKAGE else top
             upwards = top == PACKAGE and other not in {room, *allowed(room)}
-            of_airflow = other in {"airflow", "compat"} and room in WITHOUT_AIRFLOW and module not in WITH_AIRFLOW
+            of_airflow = (
+                other in {"airflow", "compat", "metrics"} and room in WITHOUT_AIRFLOW and module not in WITH_AIRFLOW
+            )
             if upwards or of_airflow:
                 wrong.append(f"{module} imports {name}")
     return wrong
@@ -139,6 +141,7 @@ def test_the_layout_of_the_contributors_page_names_every_module() -> None:
         ("waiting.lookout", "from airflow.providers.common.compat.sdk import conf"),
         ("submission.budget", "from airflow.sdk import Context"),
         ("waiting.shared", "from airflow_provider_magichour.compat import conf"),
+        ("waiting.lookout", "from airflow_provider_magichour import metrics"),
         ("sandbox.server", "from airflow_provider_magichour import compat"),
     ],
 )

@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -94,6 +94,8 @@ class Download:
     prefix: str = ""
     project: Project | None = None
     log: logging.Logger | logging.LoggerAdapter[Any] = log
+    sizes: list[int] = field(default_factory=list, init=False)
+    """Bytes of each result that was written."""
 
     def run(self) -> list[AnyPath]:
         """Fetch every result and return where they are, in the API's order."""
@@ -159,6 +161,7 @@ class Download:
         except NameTakenError:
             self._settle(transfer, path, is_ours)
             return
+        self.sizes.append(written)
         note(path, transfer.etag, transfer.sha256)
         self.log.info("Downloaded %s: %d bytes in %.1f s", path, written, time.monotonic() - began)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_magichour import metrics
 from airflow_provider_magichour.compat import BaseOperator
 from airflow_provider_magichour.fields import Argument, ProjectIdField, SignedUrlField, told_kind, truth
 
@@ -71,14 +72,18 @@ class MagicHourDownloadOperator(BaseOperator):
         from airflow_provider_magichour.media.stores import location_of, uri_of
 
         hook, kind = MagicHourHook(self.magichour_conn_id), told_kind(self)
-        paths = Download(
+        download = Download(
             hook=hook,
             project_id=self.project_id,
             kind=kind,
             destination=checked_text("destination", self.destination, "a folder or a file"),
             conn_id=self.conn_id and checked_text("conn_id", self.conn_id, "the id of a connection"),
             overwrite=truth("overwrite", self.overwrite),
-        ).run()
+        )
+        try:
+            paths = download.run()
+        finally:  # a part of them may be there though another failed
+            metrics.downloaded(metrics.tags_of(self, context), download.sizes)
         uris = [uri_of(path) for path in paths]
         note_inputs(hook, [project_uri(kind, self.project_id)])
         note_outputs(hook, uris)

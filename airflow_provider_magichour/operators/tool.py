@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from airflow_provider_magichour import metrics
 from airflow_provider_magichour.compat import conf
 from airflow_provider_magichour.fields import Argument, SignedUrlField, credits, seconds, truth, truth_or_as_it_is
 from airflow_provider_magichour.informing import informing
@@ -148,7 +149,7 @@ class ToolOperator(WaitingTask):
             submission = self._submission(context, journal)
         except MagicHourInvalidRequestError as error:
             raise MagicHourInvalidRequestError(f"{error}{paid_note(journal)}") from None
-        submitted = submission.run()
+        submitted = self._submitted(context, submission)
         self._project_id = submitted.project_id
         self._tell(context, submission, submitted)
         journal.settle()
@@ -158,6 +159,26 @@ class ToolOperator(WaitingTask):
         if submitted.project and submitted.project.is_finished:
             return self.conclude(context, submitted.project, submission.request.tool.kind)
         return self._wait(context, journal, submitted)
+
+    def _submitted(self, context: Context, submission: Submission) -> Submitted:
+        from airflow_provider_magichour.exceptions import MagicHourRejectedError, MagicHourUnsureSubmissionError
+
+        tags = metrics.tags_of(self, context)
+        try:
+            submitted = submission.run()
+        except MagicHourUnsureSubmissionError:
+            metrics.unsure(tags)
+            raise
+        except MagicHourRejectedError:
+            metrics.refused(tags)
+            raise
+        if submitted.was_unsure:
+            metrics.unsure(tags)
+        if submitted.is_new:
+            metrics.submitted(tags, submitted.credits_charged)
+        else:
+            metrics.reattached(tags)
+        return submitted
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Return the project that the trigger has waited for."""

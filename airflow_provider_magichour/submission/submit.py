@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from airflow_provider_magichour.api.repeats import CREATE_PATIENCE, GATEWAY_PAUSE, Attempts
@@ -56,11 +56,15 @@ class Submitted:
     :param project_id: its id.
     :param credits_charged: what the API said it costs.
     :param project: what the API said of it, when it was asked.
+    :param is_new: whether this run has made it.
+    :param was_unsure: whether an earlier one may have made another.
     """
 
     project_id: str
     credits_charged: int | None
     project: Project | None = None
+    is_new: bool = False
+    was_unsure: bool = False
 
 
 @discreet
@@ -150,7 +154,7 @@ class Submission:
                 "on_unsure_submission='resubmit' says; it may be paid twice",
                 decision.why,
             )
-            return self._submit(known)
+            return replace(self._submit(known), was_unsure=True)
         if decision.why:
             self.log.log(logging.WARNING if decision.warn else logging.INFO, "%s", decision.why)
         if decision.action == "submit":
@@ -201,7 +205,7 @@ class Submission:
             f"Magic Hour project {created.id} was submitted and costs {cost_text(created.credits_charged)}, "
             "but its id could not be recorded: a retry of this task would be unsure",
         )
-        return Submitted(created.id, created.credits_charged)
+        return Submitted(created.id, created.credits_charged, is_new=True)
 
     def _create(self, request: Request, record: Record) -> tuple[CreatedProject, Record]:
         """Send the create; whatever ends it, the journal says what is known."""

@@ -33,6 +33,10 @@ class WaitEvent(Discreet):
     status_code: int | None = None
     credits_charged: int | None = None
     seconds: float = 0.0
+    # 0 from a triggerer of 0.1.0.
+    looks: int = 0
+    rate_limited: int = 0
+    seconds_behind: float = 0.0
 
 
 def event_of(step: Step, now: float) -> WaitEvent:
@@ -48,6 +52,9 @@ def event_of(step: Step, now: float) -> WaitEvent:
         status_code=error.status_code if error else None,
         credits_charged=step.watch.credits_charged,
         seconds=round(now - step.watch.started_at, 1),
+        looks=step.watch.looks,
+        rate_limited=step.watch.rate_limited,
+        seconds_behind=round(step.watch.seconds_behind, 1),
     )
 
 

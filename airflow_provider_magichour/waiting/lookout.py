@@ -8,6 +8,7 @@ import os
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from airflow_provider_magichour.api.client import AsyncMagicHourClient, MagicHourClient
@@ -114,6 +115,7 @@ class AsyncLookout:
         self._tells = tells
         self._shared = SharedClient.join(hook.magichour_conn_id)
         self._has_told_queue = False
+        self._behind = 0.0
         self._unfinished_at: dict[str, float] = {}
 
     async def look(self, watch: Watch) -> Step:
@@ -123,6 +125,7 @@ class AsyncLookout:
                 seen, key = await self._seen(watch)
         except TimeoutError:
             seen, key = MagicHourApiError("The look had no turn or no answer before the deadline"), ""
+        watch = replace(watch, seconds_behind=max(watch.seconds_behind, self._behind))
         return _decided(watch, seen, key, self._learned(watch, seen), tells=self._tells)
 
     async def _seen(self, watch: Watch) -> tuple[Project | MagicHourApiError, str]:
@@ -156,7 +159,7 @@ class AsyncLookout:
         return self._shared.renders.of(seen)
 
     def _tell_queue(self, client: AsyncMagicHourClient) -> None:
-        behind = client.gate.seconds_behind
+        behind = self._behind = client.gate.seconds_behind
         if behind > LOOK_INTERVAL and not self._has_told_queue:
             self._has_told_queue = True
             log.warning(

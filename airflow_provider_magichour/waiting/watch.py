@@ -41,6 +41,9 @@ class Watch:
     :param has_told_word: whether a status word that nobody knows was warned of.
     :param refused_since: when the API began to refuse looks, in seconds since the epoch.
     :param refused_key: digest of the key that it refuses.
+    :param looks: that were taken, by this process.
+    :param rate_limited: how many of those were answered with 429.
+    :param seconds_behind: how late looks came at most, as the connection's rate allowed no earlier.
     :param kind: of the project.
     :param expected_render: seconds that such a render usually takes.
     """
@@ -55,6 +58,9 @@ class Watch:
     has_told_word: bool = False
     refused_since: float | None = None
     refused_key: str | None = None
+    looks: int = 0
+    rate_limited: int = 0
+    seconds_behind: float = 0.0
     kind: Kind = "video"
     expected_render: float = EXPECTED_RENDER
 
@@ -108,6 +114,8 @@ def next_step(
     :param key: digest of the API key that was used.
     :param renders: how long the last renders of this kind took, in seconds, where that is known.
     """
+    is_limited = isinstance(seen, MagicHourApiError) and seen.status_code == 429
+    watch = replace(watch, looks=watch.looks + 1, rate_limited=watch.rate_limited + is_limited)
     if isinstance(seen, Project):
         step = _after_project(watch, seen, now, renders)
     else:

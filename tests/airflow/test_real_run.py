@@ -12,6 +12,7 @@ import pytest
 
 from airflow_provider_magichour.sandbox.server import Sandbox
 from tests.scenes.connections import connected
+from tests.scenes.statsd import StatsD
 from tools.airflow.local import LocalAirflow
 from tools.airflow.rest import TaskInstance
 
@@ -116,6 +117,20 @@ def seen_by_consumer(airflow: LocalAirflow) -> list[str]:
     """Return what the finished runs of the consumer were started for."""
     runs = consumers(airflow)
     return sorted(uri for run in runs for uri in airflow.rest.xcom("example_on_new_clips", run, "publish"))
+
+
+def test_tasks_tell_airflows_metrics_what_they_paid_and_how_they_waited(
+    airflow: LocalAirflow, modes: tuple[str, dict[str, TaskInstance]], airflows_statsd: StatsD
+) -> None:
+    told = [metric for metric in airflows_statsd.received() if metric.tags["dag_id"] == "modes"]
+    paid = {metric.tags["task_id"]: metric for metric in told if metric.name == "credits"}
+    assert set(paid) == {"submit", "wait_on_worker", "wait_in_triggerer"}
+    assert {metric.tags["model"] for metric in paid.values()} == {"ltx-2.5"}
+    waited = {metric.tags["task_id"]: metric.tags["end"] for metric in told if metric.name == "wait"}
+    assert waited == dict.fromkeys(
+        ("poke", "reschedule", "deferred", "wait_on_worker", "wait_in_triggerer"), "finished"
+    )
+    assert all(metric.value for metric in told if metric.name == "looks")
 
 
 def test_every_mode_of_waiting_gives_the_same_result(

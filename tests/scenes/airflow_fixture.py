@@ -7,16 +7,24 @@ from pathlib import Path
 
 import pytest
 
+from tests.scenes.statsd import StatsD
 from tests.scenes.webhooks import SETTINGS
 from tools.airflow.local import LocalAirflow
 
 
 @pytest.fixture(scope="session")
-def local_airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
+def airflows_statsd() -> Iterator[StatsD]:
+    """What `local_airflow` tells its metrics."""
+    with StatsD() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def local_airflow(tmp_path_factory: pytest.TempPathFactory, airflows_statsd: StatsD) -> Iterator[LocalAirflow]:
     """A healthy Airflow whose only DAG folder is empty: write DAG files into `local_airflow.dag_folders[0]`.
 
-    It receives webhooks.
+    It receives webhooks, and tells metrics.
     """
     folder: Path = tmp_path_factory.mktemp("dags")
-    with LocalAirflow(folder, env=SETTINGS) as airflow:
+    with LocalAirflow(folder, env=SETTINGS | airflows_statsd.settings) as airflow:
         yield airflow

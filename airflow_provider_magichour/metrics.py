@@ -1,0 +1,85 @@
+"""What Airflow's metrics (StatsD, OpenTelemetry, Datadog) are told: one function an event; none fails a task.
+
+Told by tasks alone, as they know DAG and task: what a triggerer has counted comes to them with its event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_magichour.informing import informing
+
+if TYPE_CHECKING:
+    from airflow_provider_magichour.compat import BaseOperator, Context
+
+PREFIX = "magichour"
+
+Tags = Mapping[str, str]
+
+
+def tags_of(operator: BaseOperator, context: Context) -> Tags:
+    """Return what tells one task's metrics from another's, named as in Airflow's own; tool and model where known."""
+    ti = context["ti"]
+    known = {
+        "dag_id": ti.dag_id,
+        "task_id": ti.task_id,
+        "tool": getattr(operator, "tool", None),
+        "model": getattr(operator, "model", None),
+    }
+    return {name: value for name, value in known.items() if isinstance(value, str) and value}
+
+
+def submitted(tags: Tags, credits: int | None) -> None:
+    """A project was made, and costs so much."""
+    _count("submitted", 1, tags)
+    _count("credits", credits or 0, tags)
+
+
+def reattached(tags: Tags) -> None:
+    """A task goes on with the project of an earlier try; nothing was paid."""
+    _count("reattached", 1, tags)
+
+
+def unsure(tags: Tags) -> None:
+    """It is not known whether a project was made."""
+    _count("unsure", 1, tags)
+
+
+def refused(tags: Tags) -> None:
+    """The API refused a request for good."""
+    _count("refused", 1, tags)
+
+
+def waited(tags: Tags, end: str, *, seconds: float, looks: int, rate_limited: int, seconds_behind: float) -> None:
+    """A try's wait is over.
+
+    :param end: ``finished``, ``timeout`` or ``unreachable``.
+    :param seconds: that it took.
+    :param looks: at the project.
+    :param rate_limited: how many of those were answered with 429.
+    :param seconds_behind: how late looks came at most, as the connection's rate allowed no earlier.
+    """
+    _tell("timing", "wait", timedelta(seconds=seconds), {**tags, "end": end})
+    _count("looks", looks, tags)
+    _count("rate_limited", rate_limited, tags)
+    _tell("gauge", "seconds_behind", seconds_behind, tags)
+
+
+def downloaded(tags: Tags, sizes: list[int]) -> None:
+    """Results were written, of so many bytes each."""
+    _count("downloads", len(sizes), tags)
+    _count("bytes", sum(sizes), tags)
+
+
+def _count(name: str, count: int, tags: Tags) -> None:
+    if count:
+        _tell("incr", name, count, tags)
+
+
+def _tell(how: str, name: str, value: Any, tags: Tags) -> None:
+    with informing(f"the metric {PREFIX}.{name}"):
+        from airflow_provider_magichour.compat import Stats
+
+        getattr(Stats, how)(f"{PREFIX}.{name}", value, tags=dict(tags))
