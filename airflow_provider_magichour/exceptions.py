@@ -19,6 +19,8 @@ Those marked ``!`` are AirflowFailException too: Airflow does not retry them.
 
 from __future__ import annotations
 
+from typing import Self
+
 from airflow_provider_magichour.compat import AirflowException, AirflowFailException
 
 
@@ -64,6 +66,15 @@ class MagicHourStorageError(MagicHourError):
 
 class MagicHourInvalidRequestError(MagicHourError, AirflowFailException):
     """Refused before anything was sent; the message names field, value and what is allowed."""
+
+    @classmethod
+    def unsent(cls, why: str, advice: str = "") -> Self:
+        """Return one that says so, for what is about to be sent.
+
+        :param why: a sentence without its full stop.
+        :param advice: what to do, in sentences.
+        """
+        return cls(f"{why}. Nothing was sent. {advice}".rstrip())
 
 
 class MagicHourUnsureSubmissionError(MagicHourError, AirflowFailException):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow_provider_magichour import metrics
 from airflow_provider_magichour.compat import AirflowException, BaseOperator
 from airflow_provider_magichour.informing import informing
+from airflow_provider_magichour.waiting.words import goes_on
 
 if TYPE_CHECKING:
     from airflow_provider_magichour.api.schemas import Project
@@ -76,8 +77,7 @@ class WaitingTask(BaseOperator):
                 raise
             project = getattr(self, "project_id", None) or "(see this task's XCom project_id)"
             raise self.timed_out(
-                f"Airflow ended the wait for Magic Hour project {project}, which goes on and costs its credits; "
-                "is a triggerer running? A retry or a clear of this task waits for it again."
+                f"Airflow ended the wait for Magic Hour project {project}; is a triggerer running? {goes_on()}"
             ) from None
 
     @cached_property

@@ -90,20 +90,20 @@ def plain(value: Any, where: str = "", names: Mapping[str, str] = MappingProxyTy
         steps = [step.partition("[")[0] for step in where.split(".")]
         longest_first = reversed(list(accumulate(steps, "{}.{}".format)))
         argument = next((names[path] for path in longest_first if path in names), steps[0])
-        raise MagicHourInvalidRequestError(f"{argument} is nested deeper than {DEEPEST}. Nothing was sent.")
+        raise MagicHourInvalidRequestError.unsent(f"{argument} is nested deeper than {DEEPEST}")
     if isinstance(value, Mapping):
         if odd := [key for key in value if not isinstance(key, str) or not is_writable(key)]:
-            raise MagicHourInvalidRequestError(
-                f"{name} has the key {shown(odd[0])}: a text is needed, of whole characters. Nothing was sent."
+            raise MagicHourInvalidRequestError.unsent(
+                f"{name} has the key {shown(odd[0])}: a text is needed, of whole characters"
             )
         return {key: plain(each, f"{where}.{key}".lstrip("."), names, depth + 1) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [plain(each, f"{where}[{index}]", names, depth + 1) for index, each in enumerate(value)]
     known = _scalar(value)
     if known is None and value is not None:
-        raise MagicHourInvalidRequestError(
+        raise MagicHourInvalidRequestError.unsent(
             f"{name}={shown(value)}: a text of whole characters, a finite number, true, false, a list or a dict is "
-            "needed, as JSON has them. Nothing was sent."
+            "needed, as JSON has them"
         )
     return known
 

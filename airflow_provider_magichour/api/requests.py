@@ -107,7 +107,7 @@ def _checked(tool: Tool, named: Mapping[str, Any], extra: Any, validate: bool, n
             body.setdefault(path, {})
     read = Reading(tool, body, names)
     if read.problems:
-        raise MagicHourInvalidRequestError(f"{'; '.join(read.problems)}. Nothing was sent.")
+        raise MagicHourInvalidRequestError.unsent("; ".join(read.problems))
     request = Request(tool, read.body, names)
     if validate:
         refuse_impossible(request)
@@ -120,9 +120,8 @@ def refuse_impossible(request: Request) -> None:
     :raises MagicHourInvalidRequestError: naming the field, its value and what is allowed.
     """
     if refused := table_refusal(request):
-        raise MagicHourInvalidRequestError(
-            f"{refused}. Nothing was sent. "
-            "If Magic Hour has learned it since this table was made, set validate_request=False."
+        raise MagicHourInvalidRequestError.unsent(
+            refused, "If Magic Hour has learned it since this table was made, set validate_request=False."
         )
 
 
@@ -141,9 +140,9 @@ def refuse_key(body: Any, key: str, names: Mapping[str, str] = NO_NAMES) -> None
             # What the place is called may hold it as well.
             is_in_name = any(_holds(each, key) for each in _readings(path))
             field = "The name of a field" if is_in_name else _as_written(path, names)
-            raise MagicHourInvalidRequestError(
-                f"{field} holds the connection's API key, which nobody else may see: is it a template such as "
-                "{{ conn... }} that came from elsewhere? Nothing was sent."
+            raise MagicHourInvalidRequestError.unsent(
+                f"{field} holds the connection's API key, which nobody else may see",
+                "Is it a template such as {{ conn... }} that came from elsewhere?",
             )
 
 

@@ -341,7 +341,7 @@ def tool_named(name: object) -> Tool:
     words = (name if isinstance(name, str) else "").strip().lower().replace("_", "-").replace(" ", "-")
     close = get_close_matches(words, TOOLS, 3, 0.5)
     meant = f"did you mean {' or '.join(close)}" if close else f"one of {', '.join(TOOLS)} is needed"
-    raise MagicHourInvalidRequestError(f"tool={shown(name)}: Magic Hour has no such tool; {meant}. Nothing was sent.")
+    raise MagicHourInvalidRequestError.unsent(f"tool={shown(name)}: Magic Hour has no such tool; {meant}")
 
 
 def top_level_fields() -> list[str]:

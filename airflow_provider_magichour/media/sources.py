@@ -56,9 +56,9 @@ class Source:
         with storage_errors("read", self.path):
             size = self.path.stat().st_size
             if not self.path.is_file():
-                raise MagicHourInvalidRequestError(f"{self.path} is not a file. Nothing was sent.")
+                raise MagicHourInvalidRequestError.unsent(f"{self.path} is not a file")
         if not size:
-            raise MagicHourInvalidRequestError(f"{self.path} is empty. Nothing was sent.")
+            raise MagicHourInvalidRequestError.unsent(f"{self.path} is empty")
         return int(size)
 
     def open(self) -> IO[bytes]:
@@ -158,10 +158,9 @@ def extension_of(argument: str, value: str, media: tuple[Media, ...]) -> tuple[s
             # The API has no type for GIFs; only fields that take videos take them.
             return extension, "video" if each == "gif" else each
     allowed = sorted(set().union(*(EXTENSIONS[each] for each in media)))
-    raise MagicHourInvalidRequestError(
+    raise MagicHourInvalidRequestError.unsent(
         f"{argument}={shown(value)}: the extension {shown(extension or '(none)')} is not "
-        f"{' or '.join(MEDIA[each] for each in media)} that Magic Hour takes; allowed: {', '.join(allowed)}. "
-        "Nothing was sent."
+        f"{' or '.join(MEDIA[each] for each in media)} that Magic Hour takes; allowed: {', '.join(allowed)}"
     )
 
 

@@ -14,6 +14,7 @@ from airflow_provider_magichour.informing import informing
 from airflow_provider_magichour.links import MagicHourProjectLink, push_link
 from airflow_provider_magichour.operators.arguments import described, signature, take_signed_urls
 from airflow_provider_magichour.tasks import WaitingTask, when_taken
+from airflow_provider_magichour.waiting.words import goes_on
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -193,11 +194,7 @@ class ToolOperator(WaitingTask):
     def on_kill(self) -> None:
         """Say that the project goes on: the API has no cancel, and deleting a project is none."""
         if self._project_id:
-            self.log.warning(
-                "Killed; Magic Hour project %s goes on and costs its credits. A retry or a clear of this task "
-                "finds it again.",
-                self._project_id,
-            )
+            self.log.warning("Killed while at Magic Hour project %s. %s", self._project_id, goes_on())
 
     def conclude(self, context: Context, project: Project, kind: Kind) -> dict[str, Any]:
         """Return the finished project; one that failed raises, and a retry submits anew where that can help."""

@@ -50,13 +50,14 @@ class Budget:
 
     def _within_limit(self, cost: Estimate | None, request: Request, limit: float) -> None:
         if cost is None:
-            raise MagicHourInvalidRequestError(
-                f"max_credits={limit:g} cannot be kept: {_unpriced(request)}, or leave out max_credits."
+            why, advice = _unpriced(request)
+            raise MagicHourInvalidRequestError.unsent(
+                f"max_credits={limit:g} cannot be kept: {why}", f"{advice}, or leave out max_credits."
             )
         if cost.credits > limit:
-            raise MagicHourInvalidRequestError(
-                f"The estimate of {cost.credits} credits ({cost.how}) is above max_credits={limit:g}. Nothing was "
-                "sent. Raise max_credits, or take a shorter clip, a lower resolution or another model."
+            raise MagicHourInvalidRequestError.unsent(
+                f"The estimate of {cost.credits} credits ({cost.how}) is above max_credits={limit:g}",
+                "Raise max_credits, or take a shorter clip, a lower resolution or another model.",
             )
 
     def _covered(self, cost: Estimate | None, hook: MagicHourHook) -> None:
@@ -75,20 +76,20 @@ class Budget:
         log.info("The account has %s credits; the estimate is %s", balance, cost.credits if cost else "unknown")
 
 
-def _unpriced(request: Request) -> str:
-    """Say for what no price is known, and what has one."""
+def _unpriced(request: Request) -> tuple[str, str]:
+    """Say for what no price is known, and what to do."""
     tool, body = request.tool, request.body
     if tool.has_models:
         model, size = body.get("model", "default"), body.get("resolution", "the default resolution")
         return (
-            f"no price is known for {tool.name} with model={model} at {size}. Nothing was sent. Name a model and a "
-            f"resolution that have a price (at 720p: {', '.join(priced_models())})"
+            f"no price is known for {tool.name} with model={model} at {size}",
+            f"Name a model and a resolution that have a price (at 720p: {', '.join(priced_models())})",
         )
     if tool.price is None:
-        return f"no price is published for {tool.name}. Nothing was sent. Take another tool"
+        return f"no price is published for {tool.name}", "Take another tool"
     asked = ", ".join(f"{path}={shown(value_at(body, path))}" for path in (*tool.price.by, tool.price.of))
     priced = ", ".join(key or "none set" for keys in tool.price.credits.values() for key in keys)
     return (
-        f"no price is known for {tool.name} with {asked}. Nothing was sent. Name what has a price "
-        f"({' '.join(tool.price.by) or tool.price.of}: {priced})"
+        f"no price is known for {tool.name} with {asked}",
+        f"Name what has a price ({' '.join(tool.price.by) or tool.price.of}: {priced})",
     )

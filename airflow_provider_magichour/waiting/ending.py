@@ -16,6 +16,7 @@ from airflow_provider_magichour.exceptions import (
     MagicHourProjectRejectedError,
 )
 from airflow_provider_magichour.waiting.watch import End, Step
+from airflow_provider_magichour.waiting.words import goes_on
 
 
 class WaitEvent(Discreet):
@@ -77,8 +78,7 @@ def timeout_message(ended: WaitEvent) -> str:
     return (
         f"Magic Hour project {ended.project_id} was not finished after {ended.seconds:.0f} s "
         f"({f'last seen {ended.status}' if ended.status else 'never seen'}). "
-        f"The project goes on and costs {cost_text(ended.credits_charged)}; "
-        f"a retry or a clear of this task waits for it again."
+        f"{goes_on(cost_text(ended.credits_charged))}"
     )
 
 
