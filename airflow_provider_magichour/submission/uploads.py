@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Event, Thread
+from threading import BoundedSemaphore, Event, Thread
 from typing import IO, Self, TypeVar, cast
 
 from airflow_provider_magichour.api.signatures import discreet, without_login
@@ -30,7 +30,9 @@ from airflow_provider_magichour.submission.record import Journal, Record, Unread
 log = logging.getLogger(__name__)
 
 AT_ONCE = 4
-"""Uploads under way at a time: each has a connection, and some blocks of its file in memory."""
+"""Uploads under way at a time in a process: each has a connection, and some blocks of its file in memory."""
+
+_places = BoundedSemaphore(AT_ONCE)
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -164,7 +166,9 @@ def _side_by_side(jobs: Mapping[K, Callable[[], T]], at_once: int) -> Iterator[t
 
     def run(key: K, job: Callable[[], T]) -> None:
         try:
-            ended.put((key, job(), None))
+            with _places:
+                result = job()
+            ended.put((key, result, None))
         except BaseException as error:  # whatever it is, the caller waits for it
             ended.put((key, None, error))
 

@@ -7,6 +7,7 @@ import itertools
 import signal
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import BrokenBarrierError
 from typing import Any
@@ -117,6 +118,15 @@ def test_more_files_wait_for_a_place(api: Storage, context: Any, store: Any, ima
     assert api.created == contents(0, 1, 2, 3, 4, 5)
     assert 2 <= api.most <= 4
     assert remembered(store) == [f"{number}.png" for number in range(6)]
+
+
+def test_requests_of_one_process_share_the_places(api: Storage, context: Any, store: Any, images: list[str]) -> None:
+    """A batch submits several at a time."""
+    api.party = threading.Barrier(4)
+    with ThreadPoolExecutor(3) as senders:
+        sent = [senders.submit(editor(images[:4]).execute, context(type(store)())) for _ in range(3)]
+    assert [each.result() for each in sent] == ["p1"] * 3
+    assert (len(api.put), api.most) == (12, 4)
 
 
 def test_where_one_fails_the_others_are_remembered_and_a_retry_uploads_that_one(
