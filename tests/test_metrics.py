@@ -50,8 +50,9 @@ def statsd(monkeypatch: pytest.MonkeyPatch) -> Iterator[StatsD]:
             yield server
             Stats.initialize(factory=none, export_legacy_names=False)
         else:  # before 3.3 the class makes its own, once
-            logger = import_module("airflow.metrics.statsd_logger").get_statsd_logger()
-            monkeypatch.setattr(type(Stats), "instance", logger)
+            logger = import_module("airflow.metrics.statsd_logger")
+            monkeypatch.setattr(type(Stats), "factory", logger.get_statsd_logger)
+            monkeypatch.setattr(Stats, "instance", None)
             yield server
 
 
