@@ -129,7 +129,8 @@ class Leg:
         if self.ledger.header.stop is not None:
             self.stopped = MagicHourApiError(self.ledger.header.stop)
         self._is_proven = bool(self.ledger.header.sealed) or any(e.project_id for e in self.ledger.entries.values())
-        self._queue.extend(id for id, entry in self.ledger.entries.items() if entry.status is None and id in self.items)
+        for number in range(self.ledger.header.begun):
+            self._enqueue(number)
         with (
             ThreadPoolExecutor(self.rules.submit_at_once, "submit") as senders,
             ThreadPoolExecutor(FETCHED_AT_ONCE, "fetch") as fetchers,
@@ -183,11 +184,16 @@ class Leg:
     def _next(self) -> str | None:
         header = self.ledger.header
         while not self._queue and header.begun < header.chunks:
-            self.ledger.load(header.begun) if header.begun not in self.ledger.chunks else None
-            ids = self.ledger.chunks.get(header.begun, [])
+            if header.begun not in self.ledger.chunks:
+                self.ledger.load(header.begun)
+            self._enqueue(header.begun)
             header.begun += 1
-            self._queue.extend(id for id in ids if id in self.items and self.ledger.entries[id].status is None)
         return self._queue.popleft() if self._queue else None
+
+    def _enqueue(self, number: int) -> None:
+        """Have the items of a chunk submitted that are to be."""
+        ids = self.ledger.chunks.get(number, ())
+        self._queue.extend(id for id in ids if id in self.items and self.ledger.entries[id].status is None)
 
     def _send(self, item_id: str, share: Share) -> Submitted:
         """Submit an item's project, unless there is one; in a thread."""

@@ -119,6 +119,7 @@ class Night:
 
         :param ended: ids of items to fetch.
         """
+        self.hook.settings()  # threads would resolve the connection once each
         leg = self._leg = Leg(
             self.hook, self.plan, self.rules, self.ledger, self.items, self._purse(), stopping=self.stopping
         )

@@ -152,6 +152,7 @@ def ran(running_sandbox: Sandbox, store: tuple[Any, str], tmp_path_factory: pyte
     tmp_path = tmp_path_factory.mktemp("docs")
     data, folder = tmp_path / "data", tmp_path / "dags"
     shutil.copytree(PHOTOS, data / "photos")
+    (data / "items.jsonl").write_text('{"id": "fox", "prompt": "a fox"}\n{"id": "owl", "prompt": "an owl"}\n')
     folder.mkdir()
     for number, snippet in enumerate(DAGS):
         (folder / f"page_{number}.py").write_text(snippet.text.replace("/data/", f"{data}/"))
@@ -182,8 +183,10 @@ def test_every_dag_of_the_pages_runs(ran: Ran) -> None:
 def test_the_dags_of_the_pages_leave_clips_where_they_say(ran: Ran) -> None:
     assert len(ran.bucket) == 2
     assert all(re.fullmatch(r"[\w-]+\.mp4", name) for name in ran.bucket)
-    clips = list((ran.data / "clips").iterdir())
-    assert clips
+    clips = [path for path in (ran.data / "clips").iterdir() if path.suffix == ".mp4"]
+    assert {"cat", "coffee"} <= {path.name.partition("-")[0] for path in clips}
+    (images,) = (ran.data / "images").iterdir()
+    assert {path.name.partition("-")[0] for path in images.glob("*.png")} == {"fox", "owl"}
     assert all(b"ftyp" in clip.read_bytes()[:16] for clip in clips)
 
 
@@ -243,7 +246,7 @@ def json_with(key: str) -> Any:
 
 
 def test_every_json_is_checked_here() -> None:
-    keys = ("Rules", "fingerprint", "not_before", "download_urls", "requests_per_second")
+    keys = ("Rules", "fingerprint", "not_before", "download_urls", "requests_per_second", "coffee")
     assert len(JSON) == len([json_with(key) for key in keys])
 
 

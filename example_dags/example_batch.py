@@ -1,0 +1,56 @@
+"""A night in one task: every photo in a bucket becomes a clip in another one, however many there are.
+
+Buckets are any that Airflow's object storage reads, with their connection before the ``@``. Needs Airflow 3.3 and a
+connection ``magichour_default``. Costs as many credits as there are photos times what a clip costs, and never more than
+``max_credits``.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import ObjectStoragePath, Param, dag, task
+
+from airflow_provider_magichour.operators import MagicHourBatchOperator
+
+
+@dag(
+    schedule=None,
+    default_args={"retries": 3, "retry_delay": timedelta(minutes=1)},
+    params={
+        "photos": Param("s3://aws_default@photos/new/", type="string", pattern="/$"),
+        "clips": Param("s3://aws_default@clips/", type="string", pattern="/$"),
+    },
+    tags=["magichour"],
+)
+def example_batch():
+    @task
+    def photos(params: dict[str, str]) -> list[dict[str, str]]:
+        folder = ObjectStoragePath(params["photos"])
+        names = sorted(photo.name for photo in folder.iterdir() if photo.suffix == ".jpg")
+        return [{"id": name.removesuffix(".jpg"), "image": f"{params['photos']}{name}"} for name in names]
+
+    night = MagicHourBatchOperator(
+        task_id="night",
+        items=photos(),
+        tool="image-to-video",
+        # What holds for every item; one that says otherwise has its own.
+        model="kling-3.0",
+        resolution="720p",
+        end_seconds=5,
+        destination="{{ params.clips }}",
+        in_flight=50,
+        tolerated_failures="2%",
+        max_credits=100_000,
+        deferrable=True,
+    )
+
+    @task
+    def report(night: dict) -> None:
+        made, total = night["counts"]["complete"], night["total"]
+        print(f"{made} of {total} clips for {night['credits_charged']} credits; each one is told in {night['results']}")
+
+    report(night.output)
+
+
+example_batch()
