@@ -67,6 +67,15 @@ def waited(tags: Tags, end: str, *, seconds: float, looks: int, rate_limited: in
     _tell("gauge", "seconds_behind", seconds_behind, tags)
 
 
+def worked(tags: Tags, counts: Mapping[str, int]) -> None:
+    """A leg of a batch is over.
+
+    :param counts: of its events, by the name of the metric.
+    """
+    for name, count in counts.items():
+        _count(name, count, tags)
+
+
 def downloaded(tags: Tags, sizes: list[int]) -> None:
     """Results were written, of so many bytes each."""
     _count("downloads", len(sizes), tags)

@@ -21,6 +21,7 @@ from airflow_provider_magichour.exceptions import (
 )
 from airflow_provider_magichour.operators import MagicHourDownloadOperator
 from airflow_provider_magichour.sensors import MagicHourProjectSensor
+from tests.batch.test_operator import batch, run_through
 from tests.operators.test_image_to_video import (
     RESUMED,
     operator,
@@ -211,3 +212,15 @@ def test_the_page_and_its_dashboard_name_every_metric_and_no_other() -> None:
     assert sorted(documented) == sorted(told)
     assert {name for query in queries for name in QUERIED.findall(query)} == set(told)
     assert set(QUERIED.findall(page)) <= set(told)
+
+
+def test_a_batch_tells_what_each_leg_has_paid_and_written(
+    statsd: StatsD, sandbox: Any, context: Any, store: Any, tmp_path: Path
+) -> None:
+    sandbox.faults.add("create", status=422, json={"message": "no"}, nth=6)
+    arguments = {"in_flight": 3, "tolerated_failures": 1, **KLING}
+    run_through(batch(tmp_path, **arguments), lambda: batch(tmp_path, **arguments), context(store))
+    told = counts(statsd)
+    assert told["submitted"] == told["downloads"] == posts(sandbox) - 1
+    assert told["refused"] == 1
+    assert told["credits"] == 240 * (posts(sandbox) - 1)

@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -104,6 +104,8 @@ class Leg:
     :param items: that are wanted, by their id.
     :param purse: what may be spent.
     :param stopping: set once the task is to end: what is under way ends, nothing begins.
+    :ivar stopped: why nothing more is submitted.
+    :ivar events: how often what has happened, by the names of metrics.
     """
 
     hook: MagicHourHook
@@ -114,6 +116,7 @@ class Leg:
     purse: Purse
     stopping: threading.Event
     stopped: MagicHourError | None = None
+    events: Counter[str] = field(default_factory=Counter)
     _is_proven: bool = False
     _queue: deque[str] = field(default_factory=deque)
     _lost: int = 0
@@ -230,6 +233,9 @@ class Leg:
             entry = self._after_error(item_id, entry, error)
         else:
             self._is_proven, self._lost, entry = True, 0, entry.ended("in_flight")
+            self.events["submitted" if submitted.is_new else "reattached"] += 1
+            self.events["credits"] += (submitted.credits_charged or 0) if submitted.is_new else 0
+            self.events["unsure"] += submitted.was_unsure
         share.settle(entry.cost)
         self.ledger.put(item_id, entry)
         return bool(submitted and submitted.project and submitted.project.is_finished)
@@ -244,6 +250,8 @@ class Leg:
         elif entry.status is not None:
             log.warning("Item %s is %s: %s", item_id, entry.status, entry.error and entry.error[1])
         self._lost = self._lost + 1 if entry.is_unsure else 0
+        self.events["unsure"] += entry.status == "unsure"
+        self.events["refused"] += entry.status == "rejected"
         self._refused += entry.status == "rejected"
         self._is_proven |= entry.status not in (None, "rejected")
         if self._lost > self.rules.submit_at_once:
@@ -281,7 +289,10 @@ class Leg:
             log=ItemLog(log, {"item": item_id}),
         )
         try:
-            return project, [path.name for path in download.run()]
+            files = [path.name for path in download.run()]
+            self.events["downloads"] += len(download.sizes)
+            self.events["bytes"] += sum(download.sizes)
+            return project, files
         except MagicHourError as error:
             return error, []
 

@@ -114,6 +114,11 @@ class Night:
             and (wanted is None or entry.project_id in wanted or now >= self.rules.deadline(entry, self.ledger.header))
         ]
 
+    @property
+    def events(self) -> Mapping[str, int]:
+        """How often what has happened in the last leg, by the names of metrics."""
+        return self._leg.events if self._leg else {}
+
     def leg(self, ended: Sequence[str]) -> bool:
         """Do all that can be done now; return whether to wait for more.
 

@@ -12,6 +12,7 @@ from functools import cached_property
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from airflow_provider_magichour import metrics
 from airflow_provider_magichour.api.arguments import checked_text
 from airflow_provider_magichour.compat import AirflowException, BaseOperator, conf
 from airflow_provider_magichour.fields import Items, ItemsField, SignedUrlField, credits, seconds, truth, whole
@@ -233,6 +234,7 @@ class MagicHourBatchOperator(BaseOperator):
 
     def _tell(self, context: Context, night: Night) -> None:
         """Let a person see it move."""
+        metrics.worked(metrics.tags_of(self, context), night.events)
         with informing("how far the batch is"):
             progress = night.progress()
             told = ", ".join(
