@@ -175,14 +175,3 @@ def test_sandbox_command_starts_prints_its_connection_and_stops(sandbox: Any, mo
 
 def test_commands_are_all_of_a_kind_that_is_tested_here() -> None:
     assert {command.split()[0] for command in COMMANDS} == {"make", "pip", "export", "magichour-sandbox"}
-
-
-def test_classes_in_the_errors_table_exist_with_their_retry_behaviour() -> None:
-    from airflow_provider_magichour import exceptions
-    from airflow_provider_magichour.compat import AirflowFailException
-
-    rows = re.findall(r"^\| `(MagicHour\w+Error)` \|.*\| (yes|no) \|$", README, re.M)
-    classes = {name for name, value in vars(exceptions).items() if name.startswith("MagicHour")}
-    assert {name for name, _ in rows} == classes - {"MagicHourError"}
-    for name, retried in rows:
-        assert issubclass(getattr(exceptions, name), AirflowFailException) is (retried == "no"), name
