@@ -1,7 +1,7 @@
 # Everything happens in .venv; nothing is installed elsewhere. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-crash test-matrix test-install test-ui test-docs test-api bench bench-media figures check-api docs check format build constraints constraints-docs clean
+.PHONY: help setup demo test test-crash test-batch test-matrix test-install test-ui test-docs test-api bench bench-media figures check-api docs check format build constraints constraints-docs clean
 
 BIN := .venv/bin
 CONSTRAINTS := constraints/airflow-3.3.txt
@@ -34,7 +34,10 @@ test-docs: $(STAMP) ## run what the pages in docs/ show (two minutes)
 	@$(BIN)/python -m pytest tests/docs/test_pages.py $(ARGS)
 
 test-crash: $(STAMP) ## paying once, proven by killing things (some 8 minutes, needs PostgreSQL); SHORT=1: the chief rows
-	@$(BIN)/python -m pytest tests_crash $(if $(SHORT),--short) $(ARGS)
+	@$(BIN)/python -m pytest tests_crash --ignore tests_crash/test_batch.py $(if $(SHORT),--short) $(ARGS)
+
+test-batch: $(STAMP) ## 2,000 clips in one task, each paid for once, worker and triggerer killed 20 times; SHORT=1: 100, 4
+	@$(BIN)/python -m pytest -s tests_crash/test_batch.py $(if $(SHORT),--short) $(ARGS)
 
 test-matrix: $(STAMP) ## all tests on Airflow 3.0 to 3.3, two Pythons each; AIRFLOW=3.0 PY=3.12: that one only
 	@$(BIN)/python -m tools.test_matrix $(if $(AIRFLOW),--airflow $(AIRFLOW)) $(if $(PY),--python $(PY)) -- $(SIDE_BY_SIDE) $(ARGS)

@@ -1,0 +1,127 @@
+"""A Magic Hour in a process of its own, where each project takes its own time and has a clip of its own.
+
+Usage: python -m tools.many_clips MEDIAN SEED; prints its URL. :class:`ManyClips` is the handle to it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import re
+import struct
+import sys
+import tempfile
+import threading
+import time
+import zlib
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from airflow_provider_magichour.sandbox import Sandbox
+from airflow_provider_magichour.sandbox.jobs import Job, Jobs
+from airflow_provider_magichour.sandbox.settings import DEFAULT_API_KEY
+from airflow_provider_magichour.sandbox.studio import Output, Outputs
+from tools.airflow.guard import Guard
+
+TAIL = 3.3
+"""The 95th percentile of render times, as a multiple of their median."""
+
+PATIENCE = 60.0
+"""Seconds in which it must have started."""
+
+PNG = b"\x89PNG"
+END_OF_PNG = 12
+"""Bytes of a PNG's last part."""
+
+
+class OwnClips(Jobs):
+    """Jobs whose render times are log-normal; each has the sandbox's small result, with the job's name in it."""
+
+    def __init__(self, sandbox: Sandbox, folder: Path, median: float, seed: int) -> None:
+        super().__init__(sandbox.settings)
+        self._folder = folder
+        self._median = median
+        self._chance = random.Random(seed)
+
+    def open(self, job: Job) -> None:
+        job.render_seconds = self._median * self._chance.lognormvariate(0.0, math.log(TAIL) / 1.645)
+        super().open(job)
+
+    def render(self, job: Job, output: Future[Outputs]) -> None:
+        (sample,) = output.result()
+        file = self._folder / f"{job.id}{sample.file.suffix}"
+        file.write_bytes(named(sample.file.read_bytes(), job.name))
+        own: Future[Outputs] = Future()
+        own.set_result((Output(file, sample.width, sample.height),))
+        super().render(job, own)
+
+
+def named(file: bytes, name: str) -> bytes:
+    """Return an MP4 or PNG file with a name in a part of it that is not shown."""
+    content = f"[[{name}]]".encode()
+    if not file.startswith(PNG):
+        return file + struct.pack(">I", 8 + len(content)) + b"free" + content
+    chunk = b"tEXtTitle\0" + content
+    part = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return file[:-END_OF_PNG] + part + file[-END_OF_PNG:]
+
+
+def name_in(clip: Path) -> str:
+    """Return the name of the project that a file is of; empty where it has none."""
+    found = re.search(rb"\[\[(.+?)\]\]", clip.read_bytes())
+    return found[1].decode() if found else ""
+
+
+class ManyClips:
+    """The handle to such a process, which ends with the run.
+
+    :param median: of the render times, in seconds.
+    :param seed: of the render times.
+    :param create_seconds: how long a create takes.
+    """
+
+    def __init__(self, median: float, seed: int = 0, create_seconds: float = 0.0) -> None:
+        self.api_key = DEFAULT_API_KEY
+        self._command = [sys.executable, "-m", "tools.many_clips", str(median), str(seed)]
+        self._create_seconds = create_seconds
+
+    def __enter__(self) -> Self:
+        folder = Path(tempfile.mkdtemp(prefix="many-clips-"))
+        self._guard = Guard(folder, remove=True)
+        output = folder / "output"
+        self.pid = self._guard.start(self._command, {**os.environ, "TMPDIR": str(folder)}, output)
+        end = time.monotonic() + PATIENCE
+        while not (said := output.read_text() if output.exists() else "").endswith("\n"):
+            if time.monotonic() > end or self._guard.exit_code(self.pid) is not None:
+                self._guard.close()
+                raise RuntimeError(f"the sandbox does not start: {said}")
+            time.sleep(0.1)
+        self.url = said.strip()
+        self._http = httpx.Client(base_url=self.url, trust_env=False, timeout=30)
+        if self._create_seconds:
+            fault = {"route": "create", "delay": self._create_seconds, "times": None}
+            self._http.post("/_sandbox/faults", json=fault).raise_for_status()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+        self._guard.close()
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """Return all projects that were made: ``id`` and ``name`` among what is told of each."""
+        return list(self._http.get("/_sandbox/jobs").raise_for_status().json()["jobs"])
+
+
+def main() -> None:
+    with Sandbox(render=False) as sandbox, tempfile.TemporaryDirectory() as folder:
+        sandbox.jobs = OwnClips(sandbox, Path(folder), float(sys.argv[1]), int(sys.argv[2]))
+        print(sandbox.url, flush=True)
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
