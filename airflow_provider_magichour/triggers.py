@@ -190,7 +190,7 @@ class MagicHourBatchTrigger(BaseTrigger):
         began = loop.time()
         lookout = AsyncLookout(MagicHourHook(self.magichour_conn_id), tells=False)
         try:
-            event = await until_some_end(lookout, self.watches())
+            event = await until_some_end(lookout, self.watches(), SETTLING)
         finally:
             await lookout.aclose()
         await asyncio.sleep(max(0.0, SETTLING - (loop.time() - began)))

@@ -43,32 +43,37 @@ def ended_in(event: Any) -> tuple[str, ...] | None:
         return None
 
 
-def seconds_left(ended: int, waiting: int, first_ended: float | None, now: float) -> float | None:
+def seconds_left(ended: int, waiting: int, first_ended: float | None, now: float, earliest: float) -> float | None:
     """Return the seconds until a wait for many ends, None where that is not known yet. Pure.
 
     :param ended: how many have ended.
     :param waiting: how many have not.
     :param first_ended: when the first of them ended.
     :param now: on the same clock.
+    :param earliest: before that it ends only where none is left.
     """
-    if not waiting or ended * ENOUGH >= ended + waiting:
+    if not waiting:
         return 0.0
-    return None if first_ended is None else max(0.0, first_ended + PATIENCE - now)
+    if ended * ENOUGH >= ended + waiting:
+        return max(0.0, earliest - now)
+    return None if first_ended is None else max(0.0, max(first_ended + PATIENCE, earliest) - now)
 
 
-async def until_some_end(lookout: AsyncLookout, watches: Sequence[Watch]) -> BatchEvent:
+async def until_some_end(lookout: AsyncLookout, watches: Sequence[Watch], at_least: float = 0.0) -> BatchEvent:
     """Look at projects until enough of them have ended.
 
     :param lookout: that tells nothing of single projects.
     :param watches: what is known of each.
+    :param at_least: seconds for which it goes on, though enough have ended, as long as others may.
     """
     loop = asyncio.get_running_loop()
     steps: asyncio.Queue[Step] = asyncio.Queue()
     ended: list[str] = []
     began, trouble, first = loop.time(), None, None
+    earliest = began + at_least
     tasks = [asyncio.create_task(_follow(lookout, watch, steps)) for watch in watches]
     try:
-        while (left := seconds_left(len(ended), len(watches) - len(ended), first, loop.time())) != 0.0:
+        while (left := seconds_left(len(ended), len(watches) - len(ended), first, loop.time(), earliest)) != 0.0:
             try:
                 async with asyncio.timeout(left):
                     step = await steps.get()
