@@ -160,16 +160,15 @@ class Night:
 
     def kill(self, kind: str, chance: random.Random) -> None:
         """SIGKILL it at a moment in which it has something to do."""
-        seconds = chance.uniform(0.0, 6.0)
         if kind == "triggerer":
             self.wait_for(lambda: self.instance().state == "deferred", "the task is deferred")
-            time.sleep(seconds)
+            time.sleep(chance.uniform(0.0, 6.0))
             self.airflow.kill("triggerer", signal.SIGKILL)
             self.airflow.restart("triggerer")
             return
-        while True:
+        while time.monotonic() < self.end:
             process = self.wait_for(self.worker, "the task has a process")
-            until = time.monotonic() + seconds
+            until = time.monotonic() + chance.uniform(0.0, 4.0)
             while self.is_alive(process):
                 if time.monotonic() >= until:
                     if kind == "supervisor":
@@ -177,6 +176,7 @@ class Night:
                     self.airflow.kill_process(process.pid, signal.SIGKILL)
                     return
                 time.sleep(0.05)
+        raise TimeoutError(f"nothing could be killed: {self.told()}")
 
     def worker(self) -> ProcessInfo | None:
         now = self.instance()

@@ -119,6 +119,7 @@ class Leg:
     events: Counter[str] = field(default_factory=Counter)
     _is_proven: bool = False
     _queue: deque[str] = field(default_factory=deque)
+    _known: set[str] = field(default_factory=set)
     _lost: int = 0
     _refused: int = 0
     _sent: int = 0
@@ -162,17 +163,16 @@ class Leg:
         """Ids of the items whose projects are waited for."""
         return [item_id for item_id, entry in self.ledger.entries.items() if entry.status == "in_flight"]
 
-    @property
-    def has_more(self) -> bool:
-        """Whether something is left to submit, now or in another leg of this try."""
-        return self.stopped is None and (bool(self._queue) or self.ledger.header.begun < self.ledger.header.chunks)
-
     def _begin(self, senders: ThreadPoolExecutor, sending: dict[Future[Any], tuple[str, Share]]) -> bool:
         """Begin to submit as much as may be under way; return whether something was begun."""
         begun = False
         while self._may_send(len(sending)) and (item_id := self._next()) is not None:
-            share = Share(self.purse, self.ledger.entries[item_id].cost)
-            self._sent += 1
+            entry = self.ledger.entries[item_id]
+            share = Share(self.purse, entry.cost)
+            if entry.is_unsure and self.rules.on_unsure == "fail":
+                self._known.add(item_id)  # nothing is sent for it, so it says nothing of the others
+            else:
+                self._sent += 1
             sending[senders.submit(self._send, item_id, share)] = (item_id, share)
             begun = True
         return begun
@@ -249,8 +249,10 @@ class Leg:
             stops = None
         elif entry.status is not None:
             log.warning("Item %s is %s: %s", item_id, entry.status, entry.error and entry.error[1])
-        self._lost = self._lost + 1 if entry.is_unsure else 0
         self.events["unsure"] += entry.status == "unsure"
+        if entry.status == "unsure" and item_id in self._known:
+            return entry
+        self._lost = self._lost + 1 if entry.is_unsure else 0
         self.events["refused"] += entry.status == "rejected"
         self._refused += entry.status == "rejected"
         self._is_proven |= entry.status not in (None, "rejected")
