@@ -150,6 +150,30 @@ def test_a_failure_has_its_reason_in_full(pages: Pages, runs: Runs, dag: str, sa
     assert f"no_source_face: {('Use a face. ' * 40).strip()}" in text(pages.clip(dag, "wait"))
 
 
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ({"outcome": "canceled"}, "Somebody has canceled it"),
+        ({"deleted": True}, "Its result was deleted in Magic Hour"),
+    ],
+)
+def test_a_clip_that_is_no_more_says_so(
+    pages: Pages, runs: Runs, dag: str, sandbox: Any, script: dict[str, Any], told: str
+) -> None:
+    made = project(sandbox, render_seconds=0, **script) if "outcome" in script else project(sandbox)
+    if "deleted" in script:
+        sandbox.faults.add("get", patch={"enabled": False})
+    runs.task(dag, "submit", project=made)
+    answer = pages.clip(dag, "submit")
+    assert told in text(answer).replace("&#39;", "'")
+    assert "data-src" not in answer.text
+
+
+def test_a_face_detection_is_no_clip(pages: Pages, runs: Runs, dag: str) -> None:
+    runs.task(dag, "faces", operator="MagicHourDetectFacesOperator")
+    assert "No clips here" in text(pages.run(dag))
+
+
 def test_a_task_that_failed_without_a_project_leads_to_its_log(pages: Pages, runs: Runs, dag: str) -> None:
     runs.task(dag, "submit", state="failed")
     assert "The log of the failed task says why" in text(pages.clip(dag, "submit"))
@@ -197,11 +221,29 @@ def test_a_run_of_200_clips_has_pages_and_filters_and_asks_the_database_little(
     assert len(asked) <= 8, asked
 
 
-@pytest.mark.parametrize("query", ["?page=x", "?page=-1", "?show=<b>", "?part=<b>", "?map_index=x"])
-def test_odd_queries_are_no_error(pages: Pages, dag: str, query: str) -> None:
+@pytest.mark.parametrize("query", ["?page=<b>", "?page=-1", "?show=<b>", "?part=<b>", f"?page={'9' * 5000}"])
+def test_odd_queries_are_no_error_and_come_back_in_no_answer(pages: Pages, dag: str, query: str) -> None:
     answer = pages.run(dag, query)
-    assert answer.status_code in (200, 422)
-    assert "<b>" not in answer.text or answer.headers["content-type"] == "application/json"
+    assert answer.status_code in (200, 404)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "<b>" not in answer.text
+
+
+@pytest.mark.parametrize("index", ["<b>", "-2", str(2**31), "1.5", ""])
+@pytest.mark.parametrize("page", ["", "/file"])
+def test_an_index_that_is_none_is_not_found(pages: Pages, dag: str, index: str, page: str) -> None:
+    answer = pages.get(f"{RUN_PAGE.format(dag)}/tasks/submit{page}?map_index={quote(index)}&part=tab")
+    assert answer.status_code == 404
+    assert "<b>" not in answer.text
+
+
+@pytest.mark.parametrize("state", ["awaiting_input", "deferred"])
+def test_where_a_person_is_asked_the_question_is_airflows_own(pages: Pages, runs: Runs, dag: str, state: str) -> None:
+    runs.task(dag, "clip.submit", 0, project="p")
+    runs.task(dag, "clip.review", 0, operator="ApprovalOperator", state=state)
+    own = f"/api/v2/dags/{dag}/dagRuns/{quote(RUN, safe='')}/taskInstances/clip.review/0/hitlDetails"
+    for answer in (pages.run(dag), pages.clip(dag, "clip.review", 0)):
+        assert f'data-ask="{own}"' in answer.text
 
 
 # What others wrote

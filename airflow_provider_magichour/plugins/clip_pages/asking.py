@@ -45,7 +45,8 @@ class Seen:
     @property
     def files(self) -> list[str]:
         """How each result is shown, by its extension; "" where that does not tell."""
-        outputs = self.project.outputs if self.project and self.project.is_complete else ()
+        there = self.project and self.project.is_complete and not self.project.is_deleted
+        outputs = self.project.outputs if self.project and there else ()
         return [ELEMENTS.get(urlsplit(each.url).path.rpartition(".")[2].lower(), "") for each in outputs]
 
     @property
@@ -61,13 +62,20 @@ class Seen:
         """Why the project failed, in full."""
         if self.project is None or not self.project.is_failed:
             return ""
+        if self.project.is_canceled:
+            return "Somebody has canceled it in Magic Hour's web app."
         message = self.project.error.message if self.project.error else None
         return ": ".join(filter(None, (self.project.failure_code, message))) or self.project.ending
 
 
 def look(project: views.Project, conn_id: str) -> Seen:
     """Ask for a project, once."""
-    return _in_time(lambda: Seen(_get(project, conn_id)[0]))
+
+    def ask() -> Seen:
+        seen, _ = _get(project, conn_id)
+        return Seen(seen, "Its result was deleted in Magic Hour" if seen.is_deleted else "")
+
+    return _in_time(ask)
 
 
 def file_url(project: views.Project, conn_id: str, number: int) -> tuple[str, str]:

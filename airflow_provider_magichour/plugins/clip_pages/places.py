@@ -55,3 +55,8 @@ class Links:
     def file(self, row: Row, number: int = 0) -> str:
         page, _, query = page_of(self._dag_id, self._run_id, *row.key).partition("?")
         return f"{prefix()}{MOUNT}{page}/file?{query}&number={number}"
+
+    def answer(self, row: Row) -> str:
+        """Airflow's own address of what a task asks a person, and of the answer (3.1 to 3.3)."""
+        run = f"{prefix()}/api/v2/dags/{quote(self._dag_id, safe='')}/dagRuns/{quote(self._run_id, safe='')}"
+        return f"{run}/taskInstances/{quote(row.task_id, safe='')}/{row.map_index}/hitlDetails"

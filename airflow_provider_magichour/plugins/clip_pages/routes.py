@@ -10,6 +10,7 @@ from urllib.parse import quote
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.core_api.security import requires_access_dag
 from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader
@@ -95,7 +96,8 @@ def run_page(dag_id: str, run_id: str, show: str = "", page: int = 1, part: Part
     for clip in found.clips:
         told = {row.key: details[row.key] for row in clip.tasks if row.key in details}
         tiles.append((clip, views.title_of(clip, told), views.batch_counts(told)))
-    return answer("run.html", part=part, found=found, tiles=tiles, total=len(clips), links=links)
+    asks = any(row.asks for clip in found.clips for row in clip.others)
+    return answer("run.html", part=part, found=found, tiles=tiles, asking=asks, total=len(clips), links=links)
 
 
 def clip_file(dag_id: str, run_id: str, task_id: str, map_index: Index = -1, number: int = 0) -> Response:
@@ -122,6 +124,7 @@ def application() -> FastAPI:
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     app.middleware("http")(_with_headers)
     app.exception_handler(AnyHTTPException)(_refused)
+    app.exception_handler(RequestValidationError)(_odd)
     app.exception_handler(records.UnreadableError)(_unreadable)
     return app
 
@@ -143,6 +146,11 @@ def _refused(request: Request, error: Exception) -> Response:
         return note("Log in to Airflow again.", part=part, status=401) if part else RedirectResponse(login, 303)
     texts = {403: "Your role may not see the XComs and task instances of this DAG.", 404: "There is no such page."}
     return note(texts.get(error.status_code, str(error.detail)), part=part, status=error.status_code)
+
+
+def _odd(request: Request, error: Exception) -> Response:
+    """Answer without a word of what was asked: FastAPI's own answer quotes it, and a tab is made of answers."""
+    return note("There is no such page.", part=request.query_params.get("part", ""), status=404)
 
 
 def _unreadable(request: Request, error: Exception) -> Response:

@@ -80,8 +80,14 @@ class Row:
         return project_in(self.told.get(LINK))
 
     @property
+    def asks(self) -> bool:
+        """Whether it may wait for a person's answer: Airflow 3.3 has a state for that, before it was deferred."""
+        return self.state in ("awaiting_input", "deferred")
+
+    @property
     def is_ours(self) -> bool:
-        return self.project is not None or (self.operator or "").startswith("MagicHour")
+        makes_clips = (self.operator or "").startswith("MagicHour") and self.operator != "MagicHourDetectFacesOperator"
+        return self.project is not None or makes_clips
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,38 @@ function failed(medium) {
   medium.replaceWith(note);
 }
 
+// Where a task asks a person about a clip: the options, answered by Airflow's own API, which decides who may.
+async function ask(place, answered) {
+  const json = { Accept: "application/json", "Content-Type": "application/json" };
+  const got = await fetch(place.dataset.ask, { headers: json }).catch(() => null);
+  if (!got?.ok) return;
+  const { subject, options, multiple, params, response_received } = await got.json();
+  if (response_received || multiple || Object.keys(params).length) return;
+  const said = document.createElement("p");
+  said.textContent = subject;
+  said.setAttribute("role", "status");
+  const buttons = options.map((option) => {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: option });
+    button.addEventListener("click", () => answer(option));
+    return button;
+  });
+  place.replaceChildren(said, ...buttons);
+
+  async function answer(option) {
+    for (const button of buttons) button.disabled = true;
+    const body = JSON.stringify({ chosen_options: [option], params_input: {} });
+    const put = await fetch(place.dataset.ask, { method: "PATCH", headers: json, body }).catch(() => null);
+    if (put?.ok) {
+      place.replaceChildren(said);
+      said.textContent = `Answered: ${option}`;
+      return answered();
+    }
+    const told = await put?.json().catch(() => null);
+    said.textContent = `Not answered: ${typeof told?.detail === "string" ? told.detail : "Airflow does not take it."}`;
+    for (const button of buttons) button.disabled = false;
+  }
+}
+
 // Show a page in a box and keep it fresh. `go` opens a page of Airflow's. Returns what ends it.
 function show(box, first, go) {
   let [url, timer, calm, ended] = [new URL(first, HOME), 0, () => {}, false];
@@ -60,7 +92,9 @@ function show(box, first, go) {
     try {
       const asked = new URL(wanted);
       asked.searchParams.set("part", go ? "tab" : "page");
-      html = await (await fetch(asked, { credentials: "same-origin" })).text();
+      const answer = await fetch(asked, { credentials: "same-origin" });
+      if (!answer.headers.get("content-type")?.startsWith("text/html")) throw new Error("no page");
+      html = await answer.text();
     } catch {
       html = '<p class="note" data-refresh="8">Airflow does not answer.</p>';
     }
@@ -81,6 +115,7 @@ function show(box, first, go) {
       box.replaceChildren(...fresh.childNodes);
       calm();
       calm = enliven(box);
+      for (const each of box.querySelectorAll("[data-ask]:empty")) ask(each, () => load(url, false));
       const target = moves ? "magichour-title" : focused;
       if (target) box.querySelector(`#${CSS.escape(target)}`)?.focus();
     }
@@ -107,7 +142,11 @@ function show(box, first, go) {
   box.addEventListener("click", click);
   for (const event of ["pointerover", "focusin"]) box.addEventListener(event, wake);
   if (go) load(url, false);
-  else { calm = enliven(box); schedule(); }
+  else {
+    calm = enliven(box);
+    for (const each of box.querySelectorAll("[data-ask]")) ask(each, () => load(url, false));
+    schedule();
+  }
   return () => { ended = true; clearTimeout(timer); calm(); };
 }
 
@@ -127,7 +166,7 @@ function tab(address) {
 
 const run = ({ dagId, runId }) => `dags/${part(dagId)}/runs/${part(runId)}`;
 globalThis.Clips = tab(run);
-globalThis.Clip = tab((given) => `${run(given)}/tasks/${part(given.taskId)}?map_index=${given.mapIndex ?? -1}`);
+globalThis.Clip = tab((given) => `${run(given)}/tasks/${part(given.taskId)}?map_index=${part(given.mapIndex ?? -1)}`);
 
 const page = document.querySelector("main.magichour-clips");
 if (page) {

@@ -1,0 +1,75 @@
+"""Each clip is published once a person has approved it, on the tab "Clips" of the run, below the clip itself.
+
+Airflow 3.1 or newer. Needs a connection ``magichour_default``. On the real API it costs 240 credits a photo
+(5 s of kling-3.0 at 720p, prices of August 2026).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import ObjectStoragePath, Param, dag, task, task_group
+
+from airflow_provider_magichour.compat import AirflowSkipException
+from airflow_provider_magichour.operators import MagicHourDownloadOperator, MagicHourImageToVideoOperator
+from airflow_provider_magichour.sensors import MagicHourProjectSensor
+
+PHOTOS = Path(__file__).parent / "photos"
+
+
+@dag(
+    schedule=None,
+    params={
+        "photos": Param(str(PHOTOS), type="string"),
+        "clips": Param("clips/", type="string", pattern="/$", description="a folder, from where the worker runs"),
+        "published": Param("published/", type="string", pattern="/$", description="where approved clips go"),
+    },
+    tags=["magichour"],
+)
+def example_review():
+    @task
+    def photos(params: dict[str, str]) -> list[str]:
+        return sorted(str(photo) for photo in Path(params["photos"]).glob("*.jpg"))
+
+    @task
+    def publish(clips: list[str], review: dict[str, Any], params: dict[str, str]) -> list[str]:
+        # Airflow 3.3.2 runs this in a mapped group after a rejection too: the answer decides.
+        if review["chosen_options"] != ["Approve"]:
+            raise AirflowSkipException("It was not approved")
+        target = ObjectStoragePath(params["published"])
+        target.mkdir(parents=True, exist_ok=True)
+        for clip in map(ObjectStoragePath, clips):
+            clip.copy(target / clip.name)
+        return [str(target / ObjectStoragePath(clip).name) for clip in clips]
+
+    @task_group
+    def clip(photo: str):
+        submit = MagicHourImageToVideoOperator(
+            task_id="submit",
+            image=photo,
+            model="kling-3.0",
+            resolution="720p",
+            end_seconds=5,
+            prompt="the camera moves slowly towards the subject",
+            max_credits=300,
+            map_index_template="{{ task.image.rpartition('/')[2] }}",
+        )
+        wait = MagicHourProjectSensor(task_id="wait", project_id=submit.output, deferrable=True, timeout=3600)
+        download = MagicHourDownloadOperator(
+            task_id="download", project_id=wait.output, destination="{{ params.clips }}"
+        )
+        review = ApprovalOperator(
+            task_id="review",
+            subject="Publish {{ ti.xcom_pull('clip.download', map_indexes=ti.map_index)[0].rpartition('/')[2] }}?",
+            # A retry would ask again.
+            retries=0,
+        )
+        download >> review
+        publish(download.output, review.output)
+
+    clip.expand(photo=photos())
+
+
+example_review()
