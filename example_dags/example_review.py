@@ -62,7 +62,7 @@ def example_review():
         )
         review = ApprovalOperator(
             task_id="review",
-            subject="Publish {{ ti.xcom_pull('clip.download', map_indexes=ti.map_index)[0].rpartition('/')[2] }}?",
+            subject="Publish the clip of {{ ti.xcom_pull('photos')[ti.map_index].rpartition('/')[2] }}?",
             # A retry would ask again.
             retries=0,
         )

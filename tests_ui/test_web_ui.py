@@ -195,8 +195,8 @@ def test_project_of_an_unsure_submission_is_adopted_with_the_mouse(
 # The README
 
 
-def test_readme_shows_every_picture_that_is_made_here() -> None:
-    readme = (IMAGES.parent.parent / "README.md").read_text()
-    shown = re.findall(r"!\[[^]]+\]\(docs/images/([\w-]+)\.png\)", readme)
-    assert sorted(shown) == ["connection-form", "connection-test", "deferred-task"]
+def test_readme_and_pages_show_every_picture_that_is_made_here() -> None:
+    texts = [page.read_text() for page in (IMAGES.parent.parent / "README.md", *IMAGES.parent.glob("*.md"))]
+    shown = {name for text in texts for name in re.findall(r"!\[[^]]+\]\((?:docs/)?images/([\w-]+)\.png\)", text)}
+    assert sorted(shown) == ["clip", "clips", "connection-form", "connection-test", "deferred-task"]
     assert sorted(shown) == sorted(picture.stem for picture in IMAGES.iterdir())

@@ -101,7 +101,8 @@ def _get(project: views.Project, conn_id: str) -> tuple[Project, str]:
     from airflow_provider_magichour.api.client import MagicHourClient
 
     settings = MagicHourHook(conn_id).settings()
-    with MagicHourClient(replace(settings, request_timeout=min(settings.request_timeout, PATIENCE))) as client:
+    # The page gives up first; this ends the thread.
+    with MagicHourClient(replace(settings, request_timeout=min(settings.request_timeout, PATIENCE + 1))) as client:
         return client.send(endpoints.get_project(project.id, project.kind)), settings.base_url
 
 

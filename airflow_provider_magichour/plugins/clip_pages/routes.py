@@ -77,6 +77,7 @@ def clip_page(dag_id: str, run_id: str, task_id: str, map_index: Index = -1, par
         seen=seen,
         facts=views.facts(told, seen.told),
         counts=views.batch_counts(told),
+        asking=any(row.asks for row in clip.others),
         links=links,
     )
 

@@ -82,6 +82,13 @@ async function ask(place, answered) {
   }
 }
 
+// The parts of a page that are kept or replaced as a whole, with what the server made of them.
+function blocks(box) {
+  const found = [...box.querySelectorAll("[data-block]")];
+  for (const each of found) each.made ??= each.outerHTML;
+  return found;
+}
+
 // Show a page in a box and keep it fresh. `go` opens a page of Airflow's. Returns what ends it.
 function show(box, first, go) {
   let [url, timer, calm, ended] = [new URL(first, HOME), 0, () => {}, false];
@@ -103,22 +110,22 @@ function show(box, first, go) {
     place(html, moves);
   }
 
-  // What has not changed stays as it is: it may be playing.
+  // A block that has not changed stays where it is: it may be playing, or have the focus.
   function place(html, moves) {
-    const fresh = document.createElement("div");
-    fresh.innerHTML = html;
-    if (fresh.innerHTML !== box.shown) {
-      const old = new Map([...box.querySelectorAll("[data-keep]")].map((each) => [each.dataset.keep, each]));
-      box.shown = fresh.innerHTML;
-      const focused = box.contains(document.activeElement) && document.activeElement.id;
-      for (const each of fresh.querySelectorAll("[data-keep]")) old.has(each.dataset.keep) && each.replaceWith(old.get(each.dataset.keep));
-      box.replaceChildren(...fresh.childNodes);
-      calm();
-      calm = enliven(box);
-      for (const each of box.querySelectorAll("[data-ask]:empty")) ask(each, () => load(url, false));
-      const target = moves ? "magichour-title" : focused;
-      if (target) box.querySelector(`#${CSS.escape(target)}`)?.focus();
-    }
+    const fresh = Object.assign(document.createElement("div"), { innerHTML: html });
+    const [old, made] = [blocks(box), blocks(fresh)];
+    const focused = box.contains(document.activeElement) && document.activeElement.id;
+    if (moves || !old.length || old.length !== made.length) box.replaceChildren(...fresh.childNodes);
+    else old.forEach((each, at) => each.made === made[at].made || each.replaceWith(made[at]));
+    wakeUp();
+    const target = moves ? "magichour-title" : focused;
+    if (target && document.activeElement.id !== target) box.querySelector(`#${CSS.escape(target)}`)?.focus();
+  }
+
+  function wakeUp() {
+    calm();
+    calm = enliven(box);
+    for (const each of box.querySelectorAll("[data-ask]:empty")) ask(each, () => load(url, false));
     schedule();
   }
 
@@ -142,11 +149,7 @@ function show(box, first, go) {
   box.addEventListener("click", click);
   for (const event of ["pointerover", "focusin"]) box.addEventListener(event, wake);
   if (go) load(url, false);
-  else {
-    calm = enliven(box);
-    for (const each of box.querySelectorAll("[data-ask]")) ask(each, () => load(url, false));
-    schedule();
-  }
+  else { blocks(box); wakeUp(); }
   return () => { ended = true; clearTimeout(timer); calm(); };
 }
 
