@@ -369,6 +369,18 @@ def test_every_answer_has_the_headers(pages: Pages, runs: Runs, dag: str, sandbo
         assert answer.headers["referrer-policy"] == "no-referrer"
 
 
+def test_below_a_path_every_link_has_it_in_front(
+    pages: Pages, runs: Runs, dag: str, sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs.task(dag, "submit", project=project(sandbox))
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example/team/")
+    for query in ("", "?part=tab", "?part=page"):
+        for answer in (pages.run(dag, query), pages.clip(dag, "submit")):
+            found = re.findall(r'(?:href|src|data-src)="([^"]+)"', answer.text)
+            assert {each.split("/")[1] for each in found if not each.startswith("https:")} == {"team"}
+    assert pages.run(dag, role="nobody").headers["location"].startswith("/team/api/v2/auth/login?next=%2Fteam%2Fmagich")
+
+
 def test_pages_have_no_scripts_and_styles_of_their_own(pages: Pages, runs: Runs, dag: str, sandbox: Any) -> None:
     runs.task(dag, "submit", project=project(sandbox))
     for answer in (pages.run(dag), pages.clip(dag, "submit")):

@@ -226,4 +226,6 @@ def test_xcoms_and_fields_of_any_form_are_no_error(planted: Any) -> None:
 
 def test_a_batch_has_its_counts() -> None:
     summary = {"schema_version": 1, "total": 5, "counts": {"complete": 4, "failed": 1, "unsure": 0, "odd": "x"}}
-    assert batch_counts({("batch", -1): {RETURNED: summary}}) == {"complete": 4, "failed": 1}
+    details = {("batch", -1): {RETURNED: summary | {"results": "s3://bucket/results.jsonl"}}}
+    assert batch_counts(details) == {"complete": 4, "failed": 1}
+    assert dict(facts(details)) == {"Written to": "s3://bucket/results.jsonl"}

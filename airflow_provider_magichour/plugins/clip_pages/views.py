@@ -257,6 +257,7 @@ def facts(details: Mapping[Key, Told], seen: Mapping[str, Any] | None = None) ->
         found.pop(WORDS["end_seconds"], None)
         found["Length"] = f"{seconds} s"
     written = [uri for each in returned if isinstance(each, list) for uri in each if isinstance(uri, str)]
+    written += [each["results"] for each in returned if isinstance(each, dict) and isinstance(each.get("results"), str)]
     if written:
         found["Written to"] = "\n".join(without_signatures(written))
     return [(word, value) for word, value in found.items() if value]
