@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from configparser import ConfigParser
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,7 @@ def airflow_home(folder: Path) -> dict[str, str]:
 
 def test_every_snippet_is_of_a_kind_that_is_run_here() -> None:
     # "py": the arguments on the page of all tools, of which test_tools makes requests.
-    assert {snippet.language for snippet in ALL} == {"python", "bash", "json", "py"}
+    assert {snippet.language for snippet in ALL} == {"python", "bash", "json", "py", "ini", "dockerfile"}
     known = {"airflow", "aws", "curl", "export", "magichour-sandbox", "make", "pip", "python"}
     assert {shlex.split(command)[0] for _, command in COMMANDS} <= known
     for path in set(DOCS.glob("*.md")) - {DOCS / name for name in ELSEWHERE}:
@@ -348,12 +349,42 @@ def test_the_sandbox_can_be_scripted_by_http(sandbox: Sandbox) -> None:
     assert len(sandbox.faults) == 0
 
 
+def packages(command: str) -> list[str]:
+    """Return what a command installs, without Airflow itself."""
+    words = shlex.split(command.partition("--constraint")[0].partition("pip install")[2])
+    return [word for word in words if not word.startswith(("-", "apache-airflow=="))]
+
+
 def test_extras_that_are_installed_exist() -> None:
     metadata = (ROOT / "pyproject.toml").read_text()
-    for command in commands("pip"):
-        name, extra = re.fullmatch(r"([\w-]+)(?:\[(\w+)\])?", shlex.split(command)[2]).groups()
-        assert f'name = "{name}"' in metadata
-        assert extra is None or f"\n{extra} = [" in metadata
+    (image,) = of("dockerfile", ALL)
+    for command in [*commands("pip"), *re.findall(r"^RUN (.*)$", image.text, re.M)]:
+        for package in packages(command):
+            name, extra = re.fullmatch(r"([\w-]+)(?:\[(\w+)\])?", package).groups()
+            assert f'name = "{name}"' in metadata
+            assert extra is None or f"\n{extra} = [" in metadata
+
+
+def test_the_airflow_that_is_installed_is_the_newest_that_is_tested() -> None:
+    (image,) = of("dockerfile", ALL)
+    (named,) = [shown for shown in map(exported, commands("export")) if "AIRFLOW_VERSION" in shown]
+    tested = f"\napache-airflow=={named['AIRFLOW_VERSION']}\n"
+    assert tested in (ROOT / "constraints" / "airflow-3.3.txt").read_text()
+    assert image.text.startswith(f"FROM apache/airflow:{named['AIRFLOW_VERSION']}\n")
+
+
+def test_airflow_finds_the_provider_as_shown(tmp_path: Path) -> None:
+    (shown,) = [command for command in commands("airflow") if "providers" in command]
+    assert "airflow-provider-magichour" in run(shlex.split(shown), airflow_home(tmp_path / "airflow"))
+
+
+def test_settings_of_metrics_are_airflows() -> None:
+    for snippet in of("ini", ALL):
+        shown = ConfigParser()
+        shown.read_string(snippet.text)
+        for section in shown.sections():
+            for option in shown[section]:
+                assert conf.get_default_value(section, option) is not None, option
 
 
 def test_errors_are_retried_as_the_pages_say() -> None:
