@@ -10,6 +10,7 @@ from airflow_provider_magichour.api.numbers import number_of
 from airflow_provider_magichour.api.schemas import INCURABLE_CODES, Project
 from airflow_provider_magichour.api.signatures import shown
 from airflow_provider_magichour.batch.ledger import Entry, Header
+from airflow_provider_magichour.batch.purse import LimitReachedError
 from airflow_provider_magichour.exceptions import (
     MagicHourApiError,
     MagicHourBatchError,
@@ -90,7 +91,7 @@ def after_error(entry: Entry, error: MagicHourError) -> tuple[Entry, MagicHourEr
         return entry.ended("rejected", code, error.message), None
     if isinstance(error, MagicHourStorageError):
         return entry.ended("not_submitted", "storage", str(error)), None
-    if isinstance(error, MagicHourInvalidRequestError):
+    if isinstance(error, MagicHourInvalidRequestError) and not isinstance(error, LimitReachedError):
         return entry.ended("rejected", "invalid_request", str(error)), None
     return entry.ended(None), error
 
