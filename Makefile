@@ -1,7 +1,7 @@
 # Everything happens in .venv; nothing is installed elsewhere. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-crash test-batch test-matrix test-install test-ui test-docs test-api bench bench-media figures check-api docs check format build constraints constraints-docs clean
+.PHONY: help setup demo test test-crash test-batch test-matrix test-install test-ui test-docs test-api bench bench-media bench-batch figures check-api docs check format build constraints constraints-docs clean
 
 BIN := .venv/bin
 CONSTRAINTS := constraints/airflow-3.3.txt
@@ -64,6 +64,9 @@ bench: $(STAMP) ## what thousands of waiting jobs cost, beside others (half an h
 
 bench-media: $(STAMP) ## memory and speed of a gibibyte up and down, file and S3, beside plain httpx; ARGS="--mib 64" for less
 	@$(BIN)/python -m tools.bench.media $(ARGS)
+
+bench-batch: $(STAMP) ## Airflow's CPU for a clip of a batch and of mapped tasks (half an hour, needs PostgreSQL); ARGS="--quick"
+	@$(BIN)/python -m tools.bench.batch $(ARGS)
 
 figures: $(STAMP) ## what importing costs, and the size of the code
 	@$(BIN)/python -m tools.import_cost
