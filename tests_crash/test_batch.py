@@ -110,6 +110,7 @@ def test_each_item_is_made_once_whatever_is_killed(night: Night, seed: int) -> N
     say(f"seed {seed}: {night.size.items} items, kills {' '.join(todo)}")
     night.start()
     for number, kind in enumerate(todo, start=1):
+        night.reach((number - 1) * len(night.ids) // len(todo))
         night.kill(kind, chance)
         say(f"kill {number} of {len(todo)}: {kind}; {night.told()}")
     night.ended()
@@ -155,6 +156,10 @@ class Night:
 
     def wait_for(self, condition: Callable[[], T | None], what: str, seconds: float = LONG) -> T:
         return self.airflow.wait_for(condition, seconds, f"{what} ({self.told()})")
+
+    def reach(self, projects: int) -> None:
+        """Wait until so many projects were made: the kills are spread over the whole batch."""
+        self.wait_for(lambda: len(self.api.jobs()) >= projects, f"{projects} projects")
 
     # killing
 
