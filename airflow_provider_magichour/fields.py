@@ -168,7 +168,7 @@ class Items:
         return len(self.entries)
 
     def __str__(self) -> str:
-        return f"{len(self)} items"
+        return "a list of items" if isinstance(self.entries, str) else f"{len(self)} items"
 
     __repr__ = __str__
 
@@ -178,7 +178,8 @@ class ItemsField(Argument):
 
     def __set__(self, instance: Any, value: Any) -> None:
         is_plain = isinstance(value, list | tuple) and not any(_refers(each) for each in value)
-        super().__set__(instance, Items(chained(value)) if is_plain else value)
+        is_text = isinstance(value, str) and value.lstrip().startswith("[")
+        super().__set__(instance, Items(chained(value)) if is_plain or is_text else value)
 
 
 def _refers(value: Any, depth: int = 0) -> bool:

@@ -8,11 +8,13 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from airflow_provider_magichour.api.endpoints import checked_project_id
 from airflow_provider_magichour.api.requests import estimated_cost
 from airflow_provider_magichour.batch.ledger import Entry, Ledger
 from airflow_provider_magichour.batch.manifest import Item, Problems
 from airflow_provider_magichour.batch.plan import Plan
 from airflow_provider_magichour.batch.policy import at_start
+from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 from airflow_provider_magichour.media.stores import names_in, path_of
 
 log = logging.getLogger(__name__)
@@ -38,14 +40,14 @@ def begin(
     :return: ids of complete items whose files are gone: to be fetched again.
     """
     header = ledger.header
-    for number in range(header.chunks):
-        if number not in ledger.chunks:
-            ledger.load(number)
     is_cleared = bool(header.tried) and max_tries > header.max_tries
     if is_cleared and header.returned is not None and redoes_all:
         header.redo_since = try_number
     if removed := [item_id for item_id in ledger.entries if item_id not in items]:
         log.warning("%d items of earlier tries are not in the manifest any more: %s", len(removed), _some(removed))
+    for item_id in removed:
+        if ledger.entries[item_id].status == "in_flight":
+            ledger.put(item_id, ledger.entries[item_id].ended("overdue"))
     ledger.add([item_id for item_id in items if item_id not in ledger.entries])
     there = _there(*folder) if any(entry.files for entry in ledger.entries.values()) else None
     missing = _classify(ledger, items, plan, is_cleared=is_cleared, there=there)
@@ -90,23 +92,36 @@ def adopt(ledger: Ledger) -> None:
     if not told:
         return
     for number in range(ledger.header.chunks):
-        if number not in ledger.chunks:
-            ledger.load(number)
+        ledger.load(number)
     left: dict[str, Any] = {}
     for item_id, project_id in told.items():
         entry = ledger.entries.get(item_id, Entry())
-        is_id = isinstance(project_id, str) and bool(project_id.strip())
-        if not (entry.is_unsure or entry.status == "unsure") or not (is_id or project_id is None):
+        others = {each.project_id for each in ledger.entries.values() if each is not entry}
+        if not _may_be_chosen(entry) or not (project_id is None or (_is_id(project_id) and project_id not in others)):
             left[item_id] = project_id
             continue
-        kept = {"spent": entry.spent, "line": entry.line, "attempts": entry.attempts, "name": entry.name}
-        ledger.put(item_id, Entry(**kept, project_id=project_id.strip() if is_id else None))
+        kept = {name: getattr(entry, name) for name in ("spent", "line", "tried", "attempts", "name")}
+        ledger.put(item_id, Entry(**kept, project_id=project_id))
         ledger.header.sealed.pop(str(ledger.chunk_of(item_id)), None)
-        log.info("Item %s: %s", item_id, f"adopts project {project_id}" if is_id else "it is submitted anew")
+        log.info("Item %s: %s", item_id, f"adopts project {project_id}" if project_id else "it is submitted anew")
     if left:
-        log.warning("Not adopted: %s. Only unsure items of this batch can be, by a project id or null", _some(left))
+        log.warning(
+            "Not adopted: %s. Only unsure items of this batch can be, by null or a project id that no other item has",
+            _some(left),
+        )
     ledger.flush()
     ledger.forget_adoptions(left)
+
+
+def _may_be_chosen(entry: Entry) -> bool:
+    return entry.is_unsure or entry.status == "unsure" or (entry.is_chosen and entry.status != "complete")
+
+
+def _is_id(value: Any) -> bool:
+    try:
+        return bool(checked_project_id(value) == value)
+    except MagicHourInvalidRequestError:
+        return False
 
 
 def spent(ledger: Ledger, items: Mapping[str, Item], plan: Plan) -> int:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import queue
-import time
-from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+import threading
+from collections import Counter, deque
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Literal
 
@@ -28,6 +27,9 @@ CHUNK = 100
 
 LARGEST = 60_000
 """Bytes of one value: what is larger can be edited neither by REST nor in the UI (Airflow 3.3.2: 65,534 characters)."""
+
+USUAL_ENTRY = 600
+"""Bytes of an item's entry but for what is named after its id."""
 
 LONGEST_TOLD = 200
 """Characters of an item's error that are kept."""
@@ -76,6 +78,11 @@ class Entry(Record):
         may_cost = self.project_id is not None or self.is_unsure
         return self.spent + (known if known is not None else (self.estimate or 0) if may_cost else 0)
 
+    @property
+    def is_chosen(self) -> bool:
+        """Whether a person has said which project it has."""
+        return bool(self.adopted or self.is_adoption)
+
     def with_record(self, record: Record) -> Entry:
         """Return this entry with another submission: what a replaced project cost is added up."""
         new = {name: getattr(record, name) for name in Record.model_fields}
@@ -86,6 +93,10 @@ class Entry(Record):
         if record.project_id is not None:
             new["uploads"] = {}  # a chunk holds a hundred of these
         return self.model_copy(update=new)
+
+    def without(self, spared: Mapping[str, Any]) -> Entry:
+        """Return this entry with some fields as in a new one; an unsure item is found by its name alone."""
+        return self.model_copy(update={**spared, **({} if self.project_id else {"name": self.name})})
 
     def ended(self, status: Status | None, code: str | None = None, message: str = "") -> Entry:
         """Return this entry with what became of it."""
@@ -147,21 +158,22 @@ class Ledger:
         self.chunks: dict[int, list[str]] = {}
         self._chunk_of: dict[str, int] = {}
         self._dirty: set[int] = set()
-        self._wanted: queue.SimpleQueue[tuple[str, Entry, Future[None]]] = queue.SimpleQueue()
+        self._wanted: deque[tuple[str, Entry, Future[None]]] = deque()
+        self._news = threading.Event()
+        self._is_closed = False
 
     def open(self) -> bool:
-        """Read the header; return whether there is one.
+        """Read the header; return whether there is one, or chunks of one that is lost.
 
         :raises MagicHourError: when the store does not answer.
         """
         value = Slot(self._store, KEY).value()
-        if value is ABSENT:
-            return False
         try:
-            self.header = Header.model_validate(_object(value))
+            self.header = Header.model_validate(None if value is ABSENT else _object(value))
         except ValidationError:
-            self.header = Header(chunks=self._found())
-        return True
+            found = self._found()
+            self.header = Header(chunks=found, begun=found)
+        return value is not ABSENT or bool(self.header.chunks)
 
     def _found(self) -> int:
         number = 0
@@ -169,14 +181,18 @@ class Ledger:
             number += 1
         return number
 
-    def load(self, number: int) -> None:
-        """Read a chunk; one that a person has deleted is empty.
+    def load(self, number: int, *, may_be_deleted: bool = False) -> None:
+        """Read a chunk, unless it was read.
 
+        :param may_be_deleted: whether one that is not there was deleted by a person, whose word it is: it is empty.
         :raises MagicHourUnsureSubmissionError: it is lost, or cannot be read.
         """
-        value = Slot(self._store, _key(number)).value()
-        if value is ABSENT:
+        if number in self.chunks:
             return
+        value = Slot(self._store, _key(number)).value()
+        if value is ABSENT and may_be_deleted:
+            self._dirty.add(number)
+            value = {}
         items = _object(value)
         if not isinstance(items, dict):
             raise MagicHourUnsureSubmissionError(
@@ -185,6 +201,7 @@ class Ledger:
                 "If you know that nothing was made, delete that key (tab Storage, or REST) and clear the task:\n"
                 "it submits those items anew."
             )
+        self.chunks[number] = []
         for item_id, each in items.items():
             self._place(item_id, number)
             self.entries[item_id] = _entry(each)
@@ -195,8 +212,10 @@ class Ledger:
 
     def add(self, item_ids: Sequence[str]) -> None:
         """Remember new items, none of which is made yet; they are written with the next flush."""
-        for first in range(0, len(item_ids), CHUNK):
-            for item_id in item_ids[first : first + CHUNK]:
+        # A result's file is named after the id, too, and there may be several.
+        most = min(CHUNK, LARGEST // (USUAL_ENTRY + 6 * max(map(len, item_ids), default=0)))
+        for first in range(0, len(item_ids), most):
+            for item_id in item_ids[first : first + most]:
                 self._place(item_id, self.header.chunks)
                 self.put(item_id, Entry())
             self.header.chunks += 1
@@ -212,51 +231,76 @@ class Ledger:
     def commit(self, item_id: str, entry: Entry) -> None:
         """Write an entry, from another thread: returns once it is stored; raises what the store raises."""
         stored: Future[None] = Future()
-        self._wanted.put((item_id, entry, stored))
+        self._wanted.append((item_id, entry, stored))
+        self._news.set()
+        if self._is_closed:
+            raise MagicHourError("The task has ended")
         stored.result()
 
-    def serve(self, others: int, patience: float) -> None:
+    def serve(self, others: int, patience: float, *, is_ending: bool = False) -> None:
         """Write what other threads commit: several at a time, as each write costs the same.
+
+        What is wanted stays so until it is answered, wherever an exception of Airflow's (a timeout) interrupts this.
 
         :param others: how many threads may have something to commit.
         :param patience: seconds to wait for the first.
+        :param is_ending: whether intents are refused, so that nothing more is sent.
         """
-        waiting = list(self._gathered(others, patience))
-        for item_id, entry, _ in waiting:
-            self.put(item_id, entry)
-        try:
-            self.flush() if waiting else None
-        except BaseException as error:
-            refused = error if isinstance(error, Exception) else MagicHourError("the task was ended")
-            for _, _, stored in waiting:
-                stored.set_exception(refused)
-            if not isinstance(error, Exception):
-                raise
-        else:
-            for _, _, stored in waiting:
-                stored.set_result(None)
-
-    def _gathered(self, others: int, patience: float) -> Iterator[tuple[str, Entry, Future[None]]]:
-        until = time.monotonic() + LINGER
-        for number in range(max(others, 1)):
-            try:
-                yield self._wanted.get(timeout=patience if not number else max(until - time.monotonic(), 0.0))
-            except queue.Empty:
+        if not self._wanted:
+            self._news.clear()
+            self._news.wait(patience)
+            if not self._wanted:
                 return
+        for _ in range(others):
+            self._news.clear()
+            if len(self._wanted) < others:
+                self._news.wait(LINGER / others)
+        waiting = list(self._wanted)
+        ended = MagicHourError("The task has ended")
+        answers = [ended if is_ending and entry.is_unsure else None for _, entry, _ in waiting]
+        for (item_id, entry, _), refused in zip(waiting, answers, strict=True):
+            if refused is None:
+                self.put(item_id, entry)
+        try:
+            self.flush()
+        except MagicHourError as error:
+            answers = [error] * len(answers)
+        self._answer(answers)
+
+    def _answer(self, answers: Sequence[MagicHourError | None]) -> None:
+        for refused in answers:
+            stored = self._wanted[0][2]
+            if not stored.done():
+                stored.set_exception(refused) if refused else stored.set_result(None)
+            self._wanted.popleft()
+
+    def close(self) -> None:
+        """Refuse what other threads commit from now on: nobody serves them any more."""
+        self._is_closed = True
+        self._answer([MagicHourError("The task has ended")] * len(self._wanted))
 
     def flush(self) -> None:
-        """Write the chunks that have changed; raises what the store raises."""
+        """Write the chunks that have changed.
+
+        :raises MagicHourError: when the store refuses it.
+        """
         for number in sorted(self._dirty):
-            Slot(self._store, _key(number)).keep(self._chunk(number))
+            self._keep(_key(number), self._chunk(number))
             self._dirty.discard(number)
+
+    def _keep(self, key: str, value: Any) -> None:
+        try:
+            Slot(self._store, key).keep(value)
+        except Exception as error:
+            raise MagicHourError(f"The task state store could not be written ({error})") from error
 
     def _chunk(self, number: int) -> dict[str, Any]:
         """Return what is written of a chunk: where it is too large, without what can be done without."""
         entries = {item_id: self.entries[item_id] for item_id in self.chunks[number]}
         spared: dict[str, Any] = {}
-        for spare in ("", "uploads", "previous", "error"):
+        for spare in ("", "uploads", "previous", "error", "name"):
             spared |= {spare: Entry.model_fields[spare].get_default(call_default_factory=True)} if spare else {}
-            written = {item_id: entry.model_copy(update=spared).to_json() for item_id, entry in entries.items()}
+            written = {item_id: entry.without(spared).to_json() for item_id, entry in entries.items()}
             if len(json.dumps(written)) <= LARGEST:
                 break
         return written
@@ -269,7 +313,7 @@ class Ledger:
                 entries = [self.entries[item_id] for item_id in self.chunks[number]]
                 if all(entry.status not in (None, "in_flight") for entry in entries):
                     self.header.sealed[str(number)] = counted(entries)
-        Slot(self._store, KEY).keep(self.header.model_dump(mode="json", exclude_none=True))
+        self._keep(KEY, self.header.model_dump(mode="json", exclude_none=True))
 
     def note_returned(self, try_number: int, max_tries: int) -> None:
         """Note that Airflow has taken the task as succeeded, so that a clear of that can be told from a retry."""
@@ -312,27 +356,36 @@ class ItemJournal(Journal):
     :param ledger: that it is a part of.
     :param item_id: of the item.
     :param share: says what a project of it is expected to cost.
-    :param redone: whether a person wants it made anew, though it is complete.
+    :param line: digest of what the manifest says of it.
     """
 
-    def __init__(self, ledger: Ledger, item_id: str, share: Share, *, redone: bool) -> None:
+    def __init__(self, ledger: Ledger, item_id: str, share: Share, *, line: str) -> None:
         super().__init__(None, KEY)
         self._ledger = ledger
         self._id = item_id
         self._share = share
-        self._redone = redone
+        self._line = line
+        entry = ledger.entries[item_id]
+        self._may_have_cost = entry.cost - entry.spent if entry.is_unsure else 0
 
     def read(self) -> Record | Unreadable | None:
-        entry = self._ledger.entries[self._id]
-        if self._redone and entry.project_id is not None:
-            # To the decision it is a success that was cleared.
+        entry, since = self._ledger.entries[self._id], self._ledger.header.redo_since
+        if since is not None and entry.tried < since and entry.project_id is not None:
+            # A person wants it made anew: to the decision it is a success that was cleared.
             returned = Returned(project_id=entry.project_id, try_number=0, max_tries=-1)
             return entry.model_copy(update={"returned": returned})
         return entry
 
     def _put(self, record: Record) -> None:
         entry = self._ledger.entries[self._id].with_record(record.model_copy(update={"returned": None}))
-        self._ledger.commit(self._id, entry.model_copy(update={"estimate": self._share.taken}))
+        known = {
+            "estimate": self._share.taken,
+            "line": self._line,
+            "tried": self._ledger.header.tried,
+            "spent": entry.spent + self._may_have_cost,
+        }
+        self._may_have_cost = 0  # counted from here on with what is submitted in its place
+        self._ledger.commit(self._id, entry.model_copy(update=known))
 
 
 def _key(number: int) -> str:

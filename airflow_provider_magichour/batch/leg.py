@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import threading
@@ -18,7 +19,7 @@ from airflow_provider_magichour.api.signatures import discreet
 from airflow_provider_magichour.batch.ledger import Entry, Header, ItemJournal, Ledger
 from airflow_provider_magichour.batch.manifest import Item
 from airflow_provider_magichour.batch.plan import Plan
-from airflow_provider_magichour.batch.policy import after_error, after_failure, is_redone
+from airflow_provider_magichour.batch.policy import after_error, after_failure
 from airflow_provider_magichour.batch.purse import LimitReachedError, Purse, Share
 from airflow_provider_magichour.exceptions import (
     MagicHourApiError,
@@ -122,7 +123,6 @@ class Leg:
     _known: set[str] = field(default_factory=set)
     _lost: int = 0
     _refused: int = 0
-    _sent: int = 0
 
     def run(self, ended: Iterable[str]) -> None:
         """Do all that can be done now.
@@ -146,17 +146,28 @@ class Leg:
                     self.ledger.serve(len(sending), TICK)
                     for sent in [each for each in sending if each.done()]:
                         item_id, share = sending.pop(sent)
-                        if self._note_sent(item_id, share, sent):
+                        if self._note_sent(item_id, share, sent) and not self.stopping.is_set():
                             fetching[fetchers.submit(self._fetch, item_id)] = item_id
+                    if self.stopping.is_set():
+                        fetchers.shutdown(wait=False, cancel_futures=True)
                     for fetched in [each for each in fetching if each.done()]:
                         self._note_fetched(fetching.pop(fetched), fetched)
             except BaseException:
-                # Threads that wait for the store must not wait for ever, nor answers be lost.
                 self.stopping.set()
-                while any(not each.done() for each in sending):
-                    self.ledger.serve(len(sending), TICK)
+                fetchers.shutdown(wait=False, cancel_futures=True)
+                self._let_end(sending)
                 raise
         self.ledger.flush()
+
+    def _let_end(self, sending: Iterable[Future[Any]]) -> None:
+        """Let what is being sent have its answer, which must not be lost; no thread waits for ever."""
+        try:
+            while any(not each.done() for each in sending):
+                self.ledger.serve(1, TICK, is_ending=True)
+            with contextlib.suppress(MagicHourError):
+                self.ledger.flush()
+        finally:
+            self.ledger.close()
 
     @property
     def flying(self) -> list[str]:
@@ -171,8 +182,6 @@ class Leg:
             share = Share(self.purse, entry.cost)
             if entry.is_unsure and self.rules.on_unsure == "fail":
                 self._known.add(item_id)  # nothing is sent for it, so it says nothing of the others
-            else:
-                self._sent += 1
             sending[senders.submit(self._send, item_id, share)] = (item_id, share)
             begun = True
         return begun
@@ -180,15 +189,14 @@ class Leg:
     def _may_send(self, sending: int) -> bool:
         if self.stopped is not None or self.stopping.is_set():
             return False
-        if not self._is_proven and self._sent >= self.rules.submit_at_once:
+        if not self._is_proven and sending + self._refused >= self.rules.submit_at_once:
             return False  # the first ones go alone
         return sending < self.rules.submit_at_once and len(self.flying) + sending < self.rules.in_flight
 
     def _next(self) -> str | None:
         header = self.ledger.header
         while not self._queue and header.begun < header.chunks:
-            if header.begun not in self.ledger.chunks:
-                self.ledger.load(header.begun)
+            self.ledger.load(header.begun)
             self._enqueue(header.begun)
             header.begun += 1
         return self._queue.popleft() if self._queue else None
@@ -203,7 +211,7 @@ class Leg:
         entry, item = self.ledger.entries[item_id], self.items[item_id]
         submission = Submission(
             hook=self.hook,
-            journal=ItemJournal(self.ledger, item_id, share, redone=is_redone(entry, self.ledger.header)),
+            journal=ItemJournal(self.ledger, item_id, share, line=self.plan.digest(item)),
             request=self.plan.request(item, self.rules.name(item_id)),
             locate=self.plan.locate,
             max_tries=self.ledger.header.max_tries,
@@ -299,6 +307,8 @@ class Leg:
             return error, []
 
     def _note_fetched(self, item_id: str, fetched: Future[Any]) -> None:
+        if fetched.cancelled():
+            return
         entry = self.ledger.entries[item_id]
         seen, files = fetched.result()
         since = self.rules.waits_since(entry, self.ledger.header)
@@ -345,4 +355,5 @@ class Leg:
     def _again(self, item_id: str, entry: Entry) -> None:
         """Let the decision have its say about a project that failed or is gone."""
         self.ledger.put(item_id, entry.ended(None))
-        self._queue.append(item_id)
+        if item_id in self.items:
+            self._queue.append(item_id)

@@ -23,7 +23,8 @@ LONGEST_LINE = 64 * 1024
 LONGEST_TEXT = 1_000_000
 """Characters of a rendered template that is read as a list; a longer one goes into a file, or comes as XCom."""
 
-ID = re.compile(r"[^\W_][\w.-]{0,99}")
+ID = re.compile(r"[^\W_][\w.-]*")
+LONGEST_ID = 100
 """An item's id: a part of file names, of the project's name in the library, and of keys that people edit."""
 
 MOST_TOLD = 10
@@ -53,11 +54,15 @@ class Item:
 
 
 class Problems:
-    """What is wrong with the items: one error for all of them."""
+    """What is wrong with the items: one error for all of them.
+
+    :ivar unnamed: how many have no id of their own but their number.
+    """
 
     def __init__(self) -> None:
         self._told: list[str] = []
         self._count = 0
+        self.unnamed = 0
 
     def add(self, place: str, what: str) -> None:
         self._count += 1
@@ -137,15 +142,14 @@ def listed(value: Any) -> Iterator[tuple[str, Any]]:
     yield from ((f"item {number}", each) for number, each in enumerate(value, start=1))
 
 
-def read_items(found: Iterable[tuple[str, Any]], problems: Problems) -> tuple[dict[str, Item], int]:
+def read_items(found: Iterable[tuple[str, Any]], problems: Problems) -> dict[str, Item]:
     """Give each item its id.
 
     :param found: where each stands, and what stands there.
     :param problems: takes what is wrong.
-    :return: the items by their id, and how many of them have no id of their own but their number.
+    :return: the items by their id.
     """
     items: dict[str, Item] = {}
-    unnamed = 0
     for place, value in found:
         if len(items) >= MOST_ITEMS:
             problems.add(place, f"a batch has at most {MOST_ITEMS} items: make two of it")
@@ -155,15 +159,15 @@ def read_items(found: Iterable[tuple[str, Any]], problems: Problems) -> tuple[di
             continue
         fields, own = dict(value), value.get("id")
         fields.pop("id", None)
-        unnamed += own is None
+        problems.unnamed += own is None
         item_id = place.rpartition(" ")[2] if own is None else own
         if isinstance(item_id, int) and not isinstance(item_id, bool):
             item_id = str(item_id)
-        if not isinstance(item_id, str) or not ID.fullmatch(item_id):
+        if not isinstance(item_id, str) or not ID.fullmatch(item_id) or len(item_id.encode()) > LONGEST_ID:
             problems.add(
                 place,
-                f"id={shown(item_id)}: 1 to 100 letters, digits, '.', '_' and '-' are needed, the first a letter or "
-                "digit: files are named after it",
+                f"id={shown(item_id)}: letters, digits, '.', '_' and '-' are needed, the first a letter or digit, "
+                f"{LONGEST_ID} bytes in UTF-8 at most: files are named after it",
             )
         elif item_id in items:
             problems.add(place, f"id {item_id} stands in {items[item_id].place} already: each needs one of its own")
@@ -172,7 +176,7 @@ def read_items(found: Iterable[tuple[str, Any]], problems: Problems) -> tuple[di
                 items[item_id] = Item(item_id, place, plain(fields))
             except MagicHourInvalidRequestError as error:
                 problems.add(f"{place} (id {item_id})", str(error))
-    return items, unnamed
+    return items
 
 
 def digest_of(value: Any) -> str:

@@ -16,13 +16,18 @@ from typing import Any
 from airflow_provider_magichour.api.settings import ClientSettings
 from airflow_provider_magichour.api.signatures import discreet
 from airflow_provider_magichour.batch import begin, results
-from airflow_provider_magichour.batch.ledger import Entry, Ledger
+from airflow_provider_magichour.batch.ledger import KEY, Entry, Ledger
 from airflow_provider_magichour.batch.leg import Leg, Rules
 from airflow_provider_magichour.batch.manifest import Item, Problems, digest_of
 from airflow_provider_magichour.batch.plan import Plan
 from airflow_provider_magichour.batch.policy import verdict
 from airflow_provider_magichour.batch.purse import Purse
-from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourBatchError, MagicHourError
+from airflow_provider_magichour.exceptions import (
+    MagicHourApiError,
+    MagicHourBatchError,
+    MagicHourError,
+    MagicHourUnsureSubmissionError,
+)
 from airflow_provider_magichour.hooks import READ_PATIENCE, MagicHourHook
 from airflow_provider_magichour.submission.record import timestamp
 from airflow_provider_magichour.waiting.lookout import AsyncLookout
@@ -79,7 +84,7 @@ class Night:
         """
         self.ledger.open()
         for number in range(self.ledger.header.chunks):
-            self.ledger.load(number)
+            self.ledger.load(number, may_be_deleted=True)
         begin.adopt(self.ledger)
         paid = [item_id for item_id, entry in self.ledger.entries.items() if entry.project_id is not None]
         begin.check(self.items.values(), self.plan, paid, problems, priced=self.limit is not None)
@@ -94,14 +99,22 @@ class Night:
             folder=(self.rules.destination, self.rules.conn_id),
         )
 
-    def resume(self, ended: Sequence[str] | None) -> list[str] | None:
+    def resume(self, ended: Sequence[str] | None) -> list[str]:
         """Read what this try has under way.
 
         :param ended: ids of projects; None for all.
-        :return: ids of their items; None where the items are others than before.
+        :return: ids of their items.
+        :raises MagicHourUnsureSubmissionError: the record is gone: what was made is not known any more.
         """
-        if not self.ledger.open() or self.ledger.header.digest != self.digest:
-            return None
+        if not self.ledger.open():
+            raise MagicHourUnsureSubmissionError(
+                f"The record {KEY} was deleted while this batch was under way: what renders is not known any more.\n"
+                "Nothing more was sent. Clear the task to make all of it anew, which pays again."
+            )
+        if self.ledger.header.digest != self.digest:
+            # A template that reads the clock is another one in each leg, and must not pay in each.
+            log.warning("The items have changed since this try began: what it has submitted stays as it is")
+            self.ledger.header.digest = self.digest
         for number in range(self.ledger.header.begun):
             if str(number) not in self.ledger.header.sealed:
                 self.ledger.load(number)
@@ -125,18 +138,16 @@ class Night:
         :param ended: ids of items to fetch.
         """
         self.hook.settings()  # threads would resolve the connection once each
-        leg = self._leg = Leg(
-            self.hook, self.plan, self.rules, self.ledger, self.items, self._purse(), stopping=self.stopping
-        )
+        purse = Purse(self.limit, begin.spent(self.ledger, self.items, self.plan))
+        leg = self._leg = Leg(self.hook, self.plan, self.rules, self.ledger, self.items, purse, stopping=self.stopping)
+        if self.checks_balance:
+            try:
+                purse.balance = self.hook.get_account(patience=READ_PATIENCE).credits
+            except MagicHourApiError as error:
+                leg.stopped = error  # of submitting alone: what renders is fetched
         leg.run(ended)
         self.ledger.seal()
         return bool(leg.flying) and not self.stopping.is_set()
-
-    def _purse(self) -> Purse:
-        purse = Purse(self.limit, begin.spent(self.ledger, self.items, self.plan))
-        if self.checks_balance:
-            purse.balance = self.hook.get_account(patience=READ_PATIENCE).credits
-        return purse
 
     def waits(self) -> dict[str, Any]:
         """Return what a trigger needs to wait for what is in flight."""
@@ -196,8 +207,7 @@ class Night:
         """
         header, ledger = self.ledger.header, self.ledger
         for number in range(header.chunks):
-            if number not in ledger.chunks:
-                ledger.load(number)
+            ledger.load(number)
         told = list(results.lines(ledger.entries, list(self.items), self.rules.destination))
         results.write(self.results, self.rules.conn_id, told)
         summary = results.summary(
@@ -208,7 +218,7 @@ class Night:
             ended_at=timestamp(time.time()),
         )
         bad = {
-            line["id"]: ledger.entries[line["id"]].model_copy(update={"status": line["status"]})
+            line["id"]: ledger.entries.get(line["id"], Entry()).model_copy(update={"status": line["status"]})
             for line in told
             if line["status"] != "complete"
         }
@@ -219,6 +229,4 @@ class Night:
     def _stopped(self, bad: Mapping[str, Any]) -> MagicHourError | None:
         if not any(entry.status == "not_submitted" and not entry.error for entry in bad.values()):
             return None
-        if self._leg and self._leg.stopped:
-            return self._leg.stopped
-        return MagicHourApiError("the task was ended") if self.stopping.is_set() else None
+        return (self._leg and self._leg.stopped) or MagicHourApiError("the task was ended, or its items have changed")

@@ -9,7 +9,7 @@ from typing import Literal
 from airflow_provider_magichour.api.numbers import number_of
 from airflow_provider_magichour.api.schemas import INCURABLE_CODES, Project
 from airflow_provider_magichour.api.signatures import shown
-from airflow_provider_magichour.batch.ledger import Entry, Header
+from airflow_provider_magichour.batch.ledger import ADOPT, Entry, Header
 from airflow_provider_magichour.batch.purse import LimitReachedError
 from airflow_provider_magichour.exceptions import (
     MagicHourApiError,
@@ -29,6 +29,8 @@ RESULTS = ("complete", "failed", "rejected", "unsure", "overdue", "not_submitted
 
 MOST_NAMED = 10
 """Items that an error names."""
+
+CHOSEN = f"A person has chosen it: put another id, or null, into the key {ADOPT}, and clear the task"
 
 Begun = Literal["left", "fetched", "worked"]
 
@@ -71,8 +73,10 @@ def after_failure(entry: Entry, project: Project, item_attempts: int) -> Entry:
     failed = entry.model_copy(update={"failures": entry.failures + 1, **cost}).ended(
         "failed", project.failure_code, said or f"its project {project.id} {project.ending}"
     )
+    if entry.is_chosen:
+        return failed.ended("failed", project.failure_code, f"its project {project.id} {project.ending}. {CHOSEN}")
     again = is_curable(project.failure_code) and failed.failures < item_attempts
-    return failed.model_copy(update={"status": None}) if again and not (entry.adopted or entry.is_adoption) else failed
+    return failed.model_copy(update={"status": None}) if again else failed
 
 
 def after_error(entry: Entry, error: MagicHourError) -> tuple[Entry, MagicHourError | None]:
@@ -83,6 +87,8 @@ def after_error(entry: Entry, error: MagicHourError) -> tuple[Entry, MagicHourEr
     code = getattr(error, "code", None)
     if isinstance(error, MagicHourUnsureSubmissionError):
         return entry.ended("unsure", None, f"it is not known whether a project was made; its name: {entry.name}"), None
+    if entry.is_chosen and isinstance(error, MagicHourProjectFailedError | MagicHourInvalidRequestError):
+        return entry.ended("failed", code, f"its project {entry.project_id} failed, or is not known. {CHOSEN}"), None
     if isinstance(error, MagicHourProjectFailedError):
         return entry.ended("failed", code or "canceled", error.message), None
     if isinstance(error, MagicHourRejectedError):
@@ -155,7 +161,7 @@ def verdict(
 def _can_heal(entry: Entry) -> bool:
     """Whether another try may have a result of an item that this one has not."""
     if entry.status == "failed":
-        return is_curable(entry.error and entry.error[0])
+        return not entry.is_chosen and is_curable(entry.error and entry.error[0])
     return entry.status in ("overdue", "not_submitted")
 
 

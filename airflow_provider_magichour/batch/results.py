@@ -32,7 +32,8 @@ def lines(entries: Mapping[str, Entry], ids: Sequence[str], folder: str) -> Iter
         yield {
             "id": item_id,
             "index": index,
-            "status": entry.status if entry.status in RESULTS else "not_submitted",
+            # A task that is ended leaves some in flight: a retry waits for them again.
+            "status": {"in_flight": "overdue", None: "not_submitted"}.get(entry.status, entry.status),
             "project_id": entry.project_id,
             "files": [f"{folder}{name}" for name in entry.files] if entry.status == "complete" else [],
             "credits_charged": entry.cost,
@@ -65,7 +66,7 @@ def summary(told: Sequence[Mapping[str, Any]], **known: Any) -> dict[str, Any]:
     if sum(counts.values()) != len(told):
         raise AssertionError(f"{counts} do not add up to {len(told)} items")
     failed = [line["id"] for line in told if line["status"] != "complete"][:MOST_FAILED]
-    while len(str(failed)) > LONGEST_NAMES:
+    while len(json.dumps(failed)) > LONGEST_NAMES:
         failed.pop()
     return {
         "schema_version": 1,

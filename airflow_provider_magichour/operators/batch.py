@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_provider_magichour import metrics
 from airflow_provider_magichour.api.arguments import checked_text
+from airflow_provider_magichour.api.arguments import path_of as text_at
 from airflow_provider_magichour.compat import AirflowException, BaseOperator, conf
 from airflow_provider_magichour.fields import Items, ItemsField, SignedUrlField, credits, seconds, truth, whole
 from airflow_provider_magichour.informing import informing
@@ -36,7 +37,18 @@ ARGUMENTS = """
 """.split()
 
 
-class MagicHourBatchOperator(BaseOperator):
+class OfItems(BaseOperator):
+    """Base of what takes arguments that all its items share."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        # Before Airflow's metaclass wraps __init__: only so default_args reach these arguments, too (3.3.2).
+        super().__init_subclass__(**kwargs)
+        if "arguments" in vars(cls):
+            take_signed_urls(cls, vars(cls)["arguments"])
+            cls.__init__.__signature__ = signature(cls, cls)  # type: ignore[attr-defined]
+
+
+class MagicHourBatchOperator(OfItems):
     """Make many clips (or images, or sounds) with one tool of Magic Hour, in one task; each costs credits, once.
 
     Submits, waits deferred in one trigger, downloads. A clip of mapped tasks costs Airflow as much as some fifty here:
@@ -168,7 +180,14 @@ class MagicHourBatchOperator(BaseOperator):
     def execute(self, context: Context) -> Any:
         """Begin a try: check all items, read what earlier tries did, and do the first leg."""
         night, problems = self._night(context)
-        return self._work(context, night, self._begun(context, night, problems))
+        if problems.unnamed:
+            self.log.warning(
+                "%d items have no id, so their number is one: where their order changes, a retry pays again",
+                problems.unnamed,
+            )
+        ti, redoes_all = context["ti"], self.redo == "all"
+        missing = night.begin(problems, try_number=ti.try_number, max_tries=ti.max_tries, redoes_all=redoes_all)
+        return self._work(context, night, missing)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Do another leg, once enough projects have ended."""
@@ -191,16 +210,8 @@ class MagicHourBatchOperator(BaseOperator):
         self._stopping.set()
 
     def _resumed(self, context: Context, ended: Sequence[str] | None) -> Any:
-        night, problems = self._night(context)
-        items = night.resume(ended)
-        if items is None:
-            self.log.warning("The items have changed since this try began: all are read again")
-            items = self._begun(context, night, problems)
-        return self._work(context, night, items)
-
-    def _begun(self, context: Context, night: Night, problems: Problems) -> list[str]:
-        ti = context["ti"]
-        return night.begin(problems, try_number=ti.try_number, max_tries=ti.max_tries, redoes_all=self.redo == "all")
+        night, _ = self._night(context)
+        return self._work(context, night, night.resume(ended))
 
     def _work(self, context: Context, night: Night, ended: Sequence[str]) -> Any:
         from airflow_provider_magichour.triggers import MagicHourBatchTrigger
@@ -265,11 +276,7 @@ class MagicHourBatchOperator(BaseOperator):
 
         self._check(context)
         problems = Problems()
-        items, unnamed = read_items(self._found(), problems)
-        if unnamed:
-            self.log.warning(
-                "%d items have no id, so their number is one: where their order changes, a retry pays again", unnamed
-            )
+        items = read_items(self._found(), problems)
         tool = tool_named(self.tool)
         defaults = {name: getattr(self, name) for name in self.template_fields if name in self.arguments}
         rules = self._rules(context)
@@ -315,7 +322,7 @@ class MagicHourBatchOperator(BaseOperator):
         from airflow_provider_magichour.media.stores import opened, path_of, storage_errors
 
         items = self.items.entries if isinstance(self.items, Items) else self.items
-        named = str(items) if isinstance(items, PathLike) else items
+        named = text_at(items)
         if not isinstance(named, str) or named.lstrip().startswith("["):
             yield from listed(named)
             return
@@ -347,7 +354,3 @@ class MagicHourBatchOperator(BaseOperator):
         ti = context["ti"]
         index = f"-{ti.map_index}" if ti.map_index is not None and ti.map_index >= 0 else ""
         return f"{rules.destination}_magichour/{re.sub(r'[^0-9A-Za-z_.+:-]', '_', ti.run_id)}{index}.jsonl"
-
-
-take_signed_urls(MagicHourBatchOperator, MagicHourBatchOperator.arguments)
-MagicHourBatchOperator.__init__.__signature__ = signature(MagicHourBatchOperator, MagicHourBatchOperator)  # type: ignore[attr-defined]

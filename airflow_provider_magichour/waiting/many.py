@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ConfigDict, ValidationError
 
 from airflow_provider_magichour.api.schemas import Discreet
+from airflow_provider_magichour.exceptions import MagicHourError
 from airflow_provider_magichour.waiting.lookout import AsyncLookout
 from airflow_provider_magichour.waiting.watch import Step, Watch
 
@@ -99,7 +100,10 @@ async def _follow(lookout: AsyncLookout, watch: Watch, steps: asyncio.Queue[Step
     delay = watch.first_delay(time.time())
     while True:
         await asyncio.sleep(delay)
-        step = await lookout.look(watch)
+        try:
+            step = await lookout.look(watch)
+        except MagicHourError:  # an id that is none: the worker says so
+            step = Step(watch, end="unreachable")
         if step.end is not None or (step.error is not None and step.note is not None):
             steps.put_nowait(step)
         if step.end is not None:

@@ -25,7 +25,9 @@ def items(count: int, **fields: Any) -> list[dict[str, Any]]:
 
 
 def batch(folder: Path, **arguments: Any) -> MagicHourBatchOperator:
-    known = {"task_id": "night", "items": items(12), "end_seconds": 5, "destination": str(folder), "deferrable": True}
+    known = {"task_id": "night", "items": items(12), "destination": str(folder), "deferrable": True}
+    if arguments.get("tool", "image-to-video") == "image-to-video":
+        known |= {"end_seconds": 5, "model": "kling-3.0"}
     return MagicHourBatchOperator(**{**known, **arguments})
 
 
