@@ -10,7 +10,8 @@ from typing import Any
 
 from airflow_provider_magichour.api.endpoints import checked_project_id
 from airflow_provider_magichour.api.requests import estimated_cost
-from airflow_provider_magichour.batch.ledger import Entry, Ledger
+from airflow_provider_magichour.batch.entries import Entry
+from airflow_provider_magichour.batch.ledger import Ledger
 from airflow_provider_magichour.batch.manifest import Item, Problems
 from airflow_provider_magichour.batch.plan import Plan
 from airflow_provider_magichour.batch.policy import at_start

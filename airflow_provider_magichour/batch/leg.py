@@ -16,7 +16,8 @@ from typing import Any
 from airflow_provider_magichour.api.answers import is_unknown
 from airflow_provider_magichour.api.schemas import Project, cost_text
 from airflow_provider_magichour.api.signatures import discreet
-from airflow_provider_magichour.batch.ledger import Entry, Header, ItemJournal, Ledger
+from airflow_provider_magichour.batch.entries import Entry, Header
+from airflow_provider_magichour.batch.ledger import ItemJournal, Ledger
 from airflow_provider_magichour.batch.manifest import Item
 from airflow_provider_magichour.batch.plan import Plan
 from airflow_provider_magichour.batch.policy import after_error, after_failure

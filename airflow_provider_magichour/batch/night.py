@@ -16,7 +16,8 @@ from typing import Any
 from airflow_provider_magichour.api.settings import ClientSettings
 from airflow_provider_magichour.api.signatures import discreet
 from airflow_provider_magichour.batch import begin, results
-from airflow_provider_magichour.batch.ledger import KEY, Entry, Ledger
+from airflow_provider_magichour.batch.entries import Entry
+from airflow_provider_magichour.batch.ledger import KEY, Ledger
 from airflow_provider_magichour.batch.leg import Leg, Rules
 from airflow_provider_magichour.batch.manifest import Item, Problems, digest_of
 from airflow_provider_magichour.batch.plan import Plan

@@ -9,7 +9,8 @@ from typing import Literal
 from airflow_provider_magichour.api.numbers import number_of
 from airflow_provider_magichour.api.schemas import INCURABLE_CODES, Project
 from airflow_provider_magichour.api.signatures import shown
-from airflow_provider_magichour.batch.ledger import ADOPT, Entry, Header
+from airflow_provider_magichour.batch.entries import Entry, Header
+from airflow_provider_magichour.batch.ledger import ADOPT
 from airflow_provider_magichour.batch.purse import LimitReachedError
 from airflow_provider_magichour.exceptions import (
     MagicHourApiError,

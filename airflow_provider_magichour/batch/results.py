@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from airflow_provider_magichour.api.signatures import without_signatures
-from airflow_provider_magichour.batch.ledger import Entry
+from airflow_provider_magichour.batch.entries import Entry
 from airflow_provider_magichour.batch.policy import RESULTS
 from airflow_provider_magichour.media.stores import path_of
 from airflow_provider_magichour.media.writing import write_atomically

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_magichour.batch.ledger import LARGEST, Entry, Ledger
+from airflow_provider_magichour.batch.entries import Entry
+from airflow_provider_magichour.batch.ledger import LARGEST, Ledger
 from airflow_provider_magichour.batch.results import lines, summary
 from airflow_provider_magichour.submission.record import Upload
 from tests.conftest import Store
