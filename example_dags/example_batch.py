@@ -16,10 +16,13 @@ from airflow_provider_magichour.operators import MagicHourBatchOperator
 
 @dag(
     schedule=None,
+    doc_md=__doc__,
     default_args={"retries": 3, "retry_delay": timedelta(minutes=1)},
     params={
-        "photos": Param("s3://aws_default@photos/new/", type="string", pattern="/$"),
-        "clips": Param("s3://aws_default@clips/", type="string", pattern="/$"),
+        "photos": Param(
+            "s3://aws_default@photos/new/", type="string", pattern="/$", description="a folder of .jpg files"
+        ),
+        "clips": Param("s3://aws_default@clips/", type="string", pattern="/$", description="where clips go"),
     },
     tags=["magichour"],
 )

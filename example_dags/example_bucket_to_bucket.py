@@ -19,10 +19,13 @@ CLIPS = AssetAlias("magichour_clips")
 
 @dag(
     schedule=None,
+    doc_md=__doc__,
     default_args={"retries": 2, "retry_delay": timedelta(seconds=10)},
     params={
-        "photos": Param("s3://aws_default@photos/new/", type="string", pattern="/$"),
-        "clips": Param("s3://aws_default@clips/", type="string", pattern="/$"),
+        "photos": Param(
+            "s3://aws_default@photos/new/", type="string", pattern="/$", description="a folder of .jpg files"
+        ),
+        "clips": Param("s3://aws_default@clips/", type="string", pattern="/$", description="where clips go"),
     },
     tags=["magichour"],
 )
@@ -35,7 +38,13 @@ def example_bucket_to_bucket():
     @task_group
     def clip(photo: str):
         submit = MagicHourImageToVideoOperator(
-            task_id="submit", image=photo, model="kling-3.0", resolution="720p", end_seconds=5
+            task_id="submit",
+            image=photo,
+            model="kling-3.0",
+            resolution="720p",
+            end_seconds=5,
+            # What Airflow calls the copy; 3.0 has no text there yet.
+            map_index_template="{{ task.image.rpartition('/')[2] if task.image is string else '' }}",
         )
         wait = MagicHourProjectSensor(
             task_id="wait",
@@ -50,7 +59,7 @@ def example_bucket_to_bucket():
     clip.expand(photo=photos())
 
 
-@dag(schedule=[CLIPS], tags=["magichour"])
+@dag(schedule=[CLIPS], doc_md=__doc__, tags=["magichour"])
 def example_on_new_clips():
     @task
     def publish(triggering_asset_events=None) -> list[str]:

@@ -17,8 +17,11 @@ from airflow_provider_magichour.operators import (
 
 @dag(
     schedule=None,
+    doc_md=__doc__,
     default_args={"retries": 2, "deferrable": True, "wait_for_completion": True},
-    params={"clips": Param("clips/", type="string", pattern="/$", description="a folder, from where the worker runs")},
+    params={
+        "clips": Param("clips/", type="string", pattern="/$", description="a folder, relative to the worker's folder")
+    },
     tags=["magichour"],
 )
 def example_chain():

@@ -17,11 +17,12 @@ from airflow_provider_magichour.operators import (
 
 @dag(
     schedule=None,
+    doc_md=__doc__,
     default_args={"retries": 2, "deferrable": True, "wait_for_completion": True},
     params={
-        "video": Param("friends.mp4", type="string", description="a file or URI, from where the worker runs"),
+        "video": Param("friends.mp4", type="string", description="a URI, or a file relative to the worker's folder"),
         "face": Param("face.jpg", type="string", description="an image of the new face"),
-        "clips": Param("clips/", type="string", pattern="/$", description="a folder, from where the worker runs"),
+        "clips": Param("clips/", type="string", pattern="/$", description="a folder, relative to the worker's folder"),
     },
     tags=["magichour"],
 )

@@ -22,11 +22,14 @@ PHOTOS = Path(__file__).parent / "photos"
 
 @dag(
     schedule=None,
+    doc_md=__doc__,
     # Before Airflow 3.3 there is no retry policy, and it is ignored here.
     default_args={"retries": 2, "retry_delay": timedelta(seconds=10), "retry_policy": magichour_retry_policy()},
     params={
-        "photos": Param(str(PHOTOS), type="string"),
-        "clips": Param("clips/", type="string", pattern="/$", description="a folder, from where the worker runs"),
+        "photos": Param(
+            str(PHOTOS), type="string", description="a folder of .jpg files, relative to the worker's folder"
+        ),
+        "clips": Param("clips/", type="string", pattern="/$", description="a folder, relative to the worker's folder"),
     },
     tags=["magichour"],
 )
@@ -45,6 +48,8 @@ def example_image_to_video():
             end_seconds=5,
             prompt="the camera moves slowly towards the subject",
             max_credits=300,
+            # What Airflow calls the copy; 3.0 has no text there yet.
+            map_index_template="{{ task.image.rpartition('/')[2] if task.image is string else '' }}",
         )
         wait = MagicHourProjectSensor(
             task_id="wait",

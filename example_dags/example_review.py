@@ -21,9 +21,12 @@ PHOTOS = Path(__file__).parent / "photos"
 
 @dag(
     schedule=None,
+    doc_md=__doc__,
     params={
-        "photos": Param(str(PHOTOS), type="string"),
-        "clips": Param("clips/", type="string", pattern="/$", description="a folder, from where the worker runs"),
+        "photos": Param(
+            str(PHOTOS), type="string", description="a folder of .jpg files, relative to the worker's folder"
+        ),
+        "clips": Param("clips/", type="string", pattern="/$", description="a folder, relative to the worker's folder"),
         "published": Param("published/", type="string", pattern="/$", description="where approved clips go"),
     },
     tags=["magichour"],

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.airflow.test_example_dag import FOLDER, PHOTOS, airflow
-from tests.scenes.dag_test import DAGS_IN, python
+from tests.scenes.dag_runs import DAGS_IN, python
 
 __all__ = ["airflow"]
 

@@ -21,9 +21,9 @@ except ImportError:
 
 
 def dag_in(folder, dag_id):
-    return DagBag(folder).dags[dag_id]
+    return DagBag(f"{folder}/{dag_id}.py").dags[dag_id]
 """
-"""Begins the program that runs a DAG: Airflow 3.0 has the bag elsewhere."""
+"""Begins the program that runs the DAG of a file: Airflow 3.0 has the bag elsewhere."""
 
 
 def new_airflow(home: Path, dags: Path, **connections: str) -> dict[str, str]:
