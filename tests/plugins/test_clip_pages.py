@@ -201,6 +201,83 @@ def test_the_items_of_a_batch_are_counted(pages: Pages, runs: Runs, dag: str) ->
     assert "Complete 2 Failed 1" in text(pages.clip(dag, "batch"))
 
 
+@pytest.fixture
+def batch(runs: Runs, dag: str, needs_store: None) -> str:
+    """A batch of 130 items, of which each tenth has failed and the last one goes on."""
+    items: dict[str, Any] = {f"photo {n}": {"status": "complete", "project_id": f"p{n}"} for n in range(130)}
+    for n in range(0, 130, 10):
+        items[f"photo {n}"] = {"status": "failed", "error": ["no_source_face", "Use a <b>face</b>"], "spent": 5}
+    items["photo 129"] |= {"status": "in_flight", "credits_charged": 240}
+    link = {"_link_MagicHourProjectLink": "https://magichour.ai/my-library", "credits_charged": 305}
+    given = {"tool": "image-to-video", "destination": "s3://clips/"}
+    runs.task(dag, "night", operator="MagicHourBatchOperator", state="deferred", given=given, **link)
+    runs.remember(dag, "night", "magichour_batch", {"chunks": 2})
+    runs.remember(dag, "night", "magichour_batch_adopt", {"photo 1": "p"})
+    for number, chunk in enumerate((list(items)[:100], list(items)[100:])):
+        runs.remember(dag, "night", f"magichour_batch_{number:04}", {each: items[each] for each in chunk})
+    return dag
+
+
+def test_items_of_a_batch_are_tiles_on_the_runs_page_and_on_its_own(pages: Pages, runs: Runs, batch: str) -> None:
+    runs.task(batch, "submit", project="other", credits_charged=10)
+    for address, total, filters in (
+        (RUN_PAGE.format(batch) + "?", 131, "All 131 Done 117 In progress 1 Failed 13"),
+        (f"{RUN_PAGE.format(batch)}/tasks/night?", 130, "All 130 Done 116 In progress 1 Failed 13"),
+    ):
+        with queries() as asked:
+            first = pages.get(address)
+        assert len(asked) <= 8, asked
+        assert first.text.count('<li class="tile') == 24
+        assert f"{total} clips" in text(first)
+        assert filters in text(first)
+        failed = pages.get(f"{address}show=failed")
+        assert failed.text.count('<li class="tile') == 13
+        assert "no_source_face: Use a &lt;b&gt;face&lt;/b&gt;" in failed.text
+        assert "photo 120" in text(failed)
+        assert "data-refresh" in first.text
+    assert "315 credits" in text(pages.run(batch))
+    mine = pages.clip(batch, "night")
+    assert "/tasks/night?map_index=-1&amp;show=failed&amp;page=1" in mine.text
+    assert "Tool image-to-video" in text(mine)
+
+
+def test_what_an_item_has_made_is_played_by_a_fresh_url(
+    pages: Pages, runs: Runs, dag: str, sandbox: Any, needs_store: None
+) -> None:
+    made = project(sandbox, "image")
+    runs.task(dag, "night", operator="MagicHourBatchOperator", given={"tool": "ai-image-generator"})
+    runs.remember(dag, "night", "magichour_batch_0001", {"a/b <i>": {"status": "complete", "project_id": made}})
+    (src,) = re.findall(r'<img data-src="([^"]+)"', pages.clip(dag, "night").text)
+    src = src.replace("&amp;", "&")
+    answer = pages.get(src.removeprefix("/magichour-clips"))
+    assert answer.status_code == 302, answer.text
+    assert made in answer.headers["location"]
+    assert pages.get(src.removeprefix("/magichour-clips"), None).status_code == 403
+    for other in (src.replace("a%2Fb", "c"), src.replace("chunk=1", "chunk=2"), src.replace("/night/", "/day/")):
+        assert pages.get(other.removeprefix("/magichour-clips")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        [],
+        "x",
+        {"cat": 1},
+        {"cat": {"status": [], "project_id": "../x", "error": 3, "credits_charged": "9"}},
+        '{"cat": {"status": "complete", "project_id": {}}}',
+        {"cat": {"status": "<b>", "project_id": "p", "error": [None, {"a": "<b>"}]}},
+    ],
+)
+def test_what_somebody_has_written_into_a_record_breaks_no_page(
+    pages: Pages, runs: Runs, dag: str, needs_store: None, planted: Any
+) -> None:
+    runs.task(dag, "night", operator="MagicHourBatchOperator", given={"tool": ["x"]})
+    runs.remember(dag, "night", "magichour_batch_0000", planted)
+    for answer in (pages.run(dag), pages.clip(dag, "night")):
+        assert answer.status_code == 200
+        assert "<b>" not in answer.text
+
+
 def test_a_run_of_200_clips_has_pages_and_filters_and_asks_the_database_little(
     pages: Pages, runs: Runs, dag: str
 ) -> None:

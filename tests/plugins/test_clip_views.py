@@ -33,7 +33,7 @@ def row(task_id: str, map_index: int = -1, state: str | None = "success", projec
     credits = given.pop("credits", None)
     began = None if state is None else START + timedelta(seconds=len(task_id))
     label = given.pop("label", None)
-    return Row(task_id, map_index, state, began, None, operator, label, told | ({CREDITS: credits} if credits else {}))
+    return Row(task_id, map_index, state, began, operator, label, told | ({CREDITS: credits} if credits else {}))
 
 
 # Projects

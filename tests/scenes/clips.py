@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import uuid
@@ -82,6 +83,18 @@ class Runs:
 
         # The database gets JSON, as a text.
         XComModel.set(key=name, value=value, dag_id=dag_id, task_id=task_id, run_id=RUN, map_index=map_index)
+
+    def remember(self, dag_id: str, task_id: str, key: str, value: Any, map_index: int = -1) -> None:
+        """Write a value into the task state store as Airflow does for a worker: JSON, as a text."""
+        from airflow.models.dagrun import DagRun
+        from airflow.models.task_state_store import TaskStateStoreModel
+        from airflow.utils.session import create_session
+        from sqlalchemy import select
+
+        with create_session() as session:
+            run = session.scalar(select(DagRun.id).where(DagRun.dag_id == dag_id, DagRun.run_id == RUN))
+            place = {"dag_id": dag_id, "run_id": RUN, "task_id": task_id, "map_index": map_index, "dag_run_id": run}
+            session.add(TaskStateStoreModel(**place, key=key, value=json.dumps(value)))
 
 
 def served() -> Any:

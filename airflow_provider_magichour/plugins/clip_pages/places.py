@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 from airflow_provider_magichour.compat import conf
 
 if TYPE_CHECKING:
-    from airflow_provider_magichour.plugins.clip_pages.views import Row
+    from airflow_provider_magichour.plugins.clip_pages.views import Clip, Key, Row
 
 MOUNT = "/magichour-clips"
 
@@ -28,10 +28,13 @@ def page_of(dag_id: str, run_id: str, task_id: str | None = None, map_index: int
 
 
 class Links:
-    """Where the links of a page lead: in a tab to tabs, else to pages."""
+    """Where the links of a page lead: in a tab to tabs, else to pages.
 
-    def __init__(self, part: Part, dag_id: str, run_id: str) -> None:
-        self._in_tab, self._dag_id, self._run_id = part == "tab", dag_id, run_id
+    :param key: of the task instance whose page it is.
+    """
+
+    def __init__(self, part: Part, dag_id: str, run_id: str, key: Key | None = None) -> None:
+        self._in_tab, self._dag_id, self._run_id, self._key = part == "tab", dag_id, run_id, key
         self._airflow = f"{prefix()}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
 
     def task(self, row: Row) -> str:
@@ -50,11 +53,13 @@ class Links:
 
     def page(self, shown: str, number: int) -> str:
         """Another page of the same, in the tab as well."""
-        return f"{prefix()}{MOUNT}{page_of(self._dag_id, self._run_id)}?show={shown}&page={number}"
+        page = page_of(self._dag_id, self._run_id, *(self._key or ()))
+        return f"{prefix()}{MOUNT}{page}{'&' if self._key else '?'}show={shown}&page={number}"
 
-    def file(self, row: Row, number: int = 0) -> str:
-        page, _, query = page_of(self._dag_id, self._run_id, *row.key).partition("?")
-        return f"{prefix()}{MOUNT}{page}/file?{query}&number={number}"
+    def file(self, clip: Clip, number: int = 0) -> str:
+        page, _, query = page_of(self._dag_id, self._run_id, *clip.place.key).partition("?")
+        item = f"&chunk={clip.item.chunk}&item={quote(clip.item.id, safe='')}" if clip.item else ""
+        return f"{prefix()}{MOUNT}{page}/file?{query}&number={number}{item}"
 
     def answer(self, row: Row) -> str:
         """Airflow's own address of what a task asks a person, and of the answer (3.1 to 3.3)."""

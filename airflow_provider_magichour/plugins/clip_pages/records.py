@@ -20,7 +20,7 @@ from airflow.utils.session import create_session
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from airflow_provider_magichour.plugins.clip_pages.views import CREDITS, LINK, RETURNED, Key, Row, Told
+from airflow_provider_magichour.plugins.clip_pages.views import BATCH, CREDITS, LINK, RETURNED, Chunks, Key, Row, Told
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,6 @@ log = logging.getLogger(__name__)
 COLUMNS = {
     **{name: name for name in ("task_id", "map_index", "state", "operator")},
     "start": "start_date",
-    "end": "end_date",
     "label": "_rendered_map_index",
 }
 
@@ -90,6 +89,32 @@ def read_details(dag_id: str, run_id: str, keys: Iterable[Key]) -> dict[Key, Tol
     for task_id, map_index, given in rendered:
         told.setdefault((task_id, map_index), {})["given"] = given
     return {key: values for key, values in told.items() if key in wanted}
+
+
+def read_items(dag_id: str, run_id: str, keys: Iterable[Key], chunk: int | None = None) -> dict[Key, Chunks]:
+    """Return what batches remember of their items, from the task state store; nothing before Airflow 3.3.
+
+    One query.
+
+    :param chunk: which is wanted; None for all.
+    """
+    try:
+        from airflow.models.task_state_store import TaskStateStoreModel as Store
+    except ImportError:
+        return {}
+    wanted, found = set(keys), dict[Key, Chunks]()
+    numbered = Store.key.startswith(BATCH, autoescape=True) if chunk is None else Store.key == f"{BATCH}{chunk:04}"
+    query = select(Store.task_id, Store.map_index, Store.key, Store.value).order_by(Store.key)
+    query = query.where(Store.dag_id == dag_id, Store.run_id == run_id, numbered)
+    with _reading() as session:
+        for task_id, map_index, name, value in session.execute(
+            query.where(Store.task_id.in_({task for task, _ in wanted}))
+        ):
+            number = name.removeprefix(BATCH)
+            if (task_id, map_index) in wanted and number.isdecimal():
+                # What a person has written by REST may be a text in a text.
+                found.setdefault((task_id, map_index), []).append((int(number), _plain(_plain(value))))
+    return found
 
 
 def _xcoms(

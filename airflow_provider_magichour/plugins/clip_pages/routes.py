@@ -56,10 +56,13 @@ def note(text: str, *, part: str = "", status: int = 200, **values: Any) -> Resp
     return answer("note.html", part=part, status=status, text=text, **values)
 
 
-def clip_page(dag_id: str, run_id: str, task_id: str, map_index: Index = -1, part: Part = "") -> Response:
-    """Show the clip of a task instance."""
+def clip_page(
+    dag_id: str, run_id: str, task_id: str, map_index: Index = -1, show: str = "", page: int = 1, part: Part = ""
+) -> Response:
+    """Show the clip of a task instance, or those of a batch."""
     rows = records.read_run(dag_id, run_id, map_index)
-    links, key = Links(part, dag_id, run_id), (task_id, map_index)
+    key = (task_id, map_index)
+    links = Links(part, dag_id, run_id, key)
     if rows is None or key not in [row.key for row in rows]:
         return note("There is no such task instance, or not yet.", part=part, status=404)
     ours = [row.key for row in rows if row.is_ours]
@@ -68,6 +71,10 @@ def clip_page(dag_id: str, run_id: str, task_id: str, map_index: Index = -1, par
     if clip is None:
         return note("No clip here: this task does not use Magic Hour.", part=part, links=links)
     told = {row.key: details[row.key] for row in clip.tasks if row.key in details}
+    items = items_in([clip], dag_id, run_id, details)
+    if items[0].item:
+        known = {"batch": clip, "title": views.title_of(clip, told), "facts": views.facts(told)}
+        return tiles(items, show, page, told, part=part, links=links, **known)
     seen = asking.look(clip.project, views.conn_id_of(told)) if clip.project else asking.Seen(None)
     return answer(
         "clip.html",
@@ -88,26 +95,53 @@ def run_page(dag_id: str, run_id: str, show: str = "", page: int = 1, part: Part
     links = Links(part, dag_id, run_id)
     if rows is None:
         return note("There is no such run.", part=part, status=404)
-    alone = [row.key for row in rows if row.is_ours and not row.project and row.map_index < 0]
-    clips = views.clips_of(rows, records.read_details(dag_id, run_id, alone) if alone else {})
-    found = views.page_of_clips(clips, show, page)
-    keys = [row.key for clip in found.clips for row in clip.tasks]
-    details = records.read_details(dag_id, run_id, keys) if keys else {}
-    tiles = []
+    alone = [row.key for row in rows if row.is_batch or (row.is_ours and not row.project and row.map_index < 0)]
+    details = records.read_details(dag_id, run_id, alone) if alone else {}
+    clips = items_in(views.clips_of(rows, details), dag_id, run_id, details)
+    keys = {row.key for clip in views.page_of_clips(clips, show, page).clips for row in clip.tasks} - set(alone)
+    details |= records.read_details(dag_id, run_id, keys) if keys else {}
+    return tiles(clips, show, page, details, part=part, links=links)
+
+
+def items_in(
+    clips: list[views.Clip], dag_id: str, run_id: str, details: dict[views.Key, views.Told]
+) -> list[views.Clip]:
+    """Return clips with the items of batches in their place, where Airflow keeps those."""
+    batches = [clip.place.key for clip in clips if clip.place.is_batch]
+    return views.with_items(clips, records.read_items(dag_id, run_id, batches), details) if batches else clips
+
+
+def tiles(
+    clips: list[views.Clip], show: str, page: int, details: dict[views.Key, views.Told], **values: Any
+) -> Response:
+    """Show a page of clips."""
+    found, shown = views.page_of_clips(clips, show, page), []
     for clip in found.clips:
         told = {row.key: details[row.key] for row in clip.tasks if row.key in details}
-        tiles.append((clip, views.title_of(clip, told), views.batch_counts(told)))
+        shown.append((clip, views.title_of(clip, told), {} if clip.item else views.batch_counts(told)))
     asks = any(row.asks for clip in found.clips for row in clip.others)
-    return answer("run.html", part=part, found=found, tiles=tiles, asking=asks, total=len(clips), links=links)
+    return answer("run.html", found=found, tiles=shown, asking=asks, total=len(clips), **values)
 
 
-def clip_file(dag_id: str, run_id: str, task_id: str, map_index: Index = -1, number: int = 0) -> Response:
+def clip_file(
+    dag_id: str,
+    run_id: str,
+    task_id: str,
+    map_index: Index = -1,
+    number: int = 0,
+    chunk: Annotated[int, Query(ge=0, le=9999)] = 0,
+    item: str = "",
+) -> Response:
     """Lead to a result in Magic Hour's store, by a URL that the API has just made."""
-    rows = records.read_run(dag_id, run_id, map_index) or []
-    project = next((row.project for row in rows if row.key == (task_id, map_index)), None)
+    key = (task_id, map_index)
+    row = next((row for row in records.read_run(dag_id, run_id, map_index) or [] if row.key == key), None)
+    details, project = records.read_details(dag_id, run_id, [key]), row.project if row else None
+    if row and item:
+        chunks = records.read_items(dag_id, run_id, [key], chunk).get(key, [])
+        items = views.items_of(views.Clip(None, (row,)), chunks, details.get(key, {}))
+        project = next((each.project for each in items if each.item and each.item.id == item), None)
     if project is None:
-        return PlainTextResponse("This task has no project.", 404)
-    details = records.read_details(dag_id, run_id, [(task_id, map_index)])
+        return PlainTextResponse("This task has no such project.", 404)
     url, trouble = asking.file_url(project, views.conn_id_of(details), number)
     return PlainTextResponse(trouble, 502) if trouble else RedirectResponse(url, 302)
 

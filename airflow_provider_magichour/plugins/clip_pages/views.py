@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from airflow_provider_magichour.api.endpoints import checked_project_id
 from airflow_provider_magichour.api.signatures import without_signatures
+from airflow_provider_magichour.api.tool_rows import TOOLS
 from airflow_provider_magichour.api.tools import KINDS, Kind
 
 LINK, CREDITS, RETURNED = "_link_MagicHourProjectLink", "credits_charged", "return_value"
@@ -25,6 +26,12 @@ ON_A_PAGE = 24
 # Airflow's words for the state of a task instance (TaskInstanceState, 3.3); all others, and none, mean "not yet".
 FAILED = {"failed", "upstream_failed"}
 LEFT_OUT = {"skipped", "removed"}
+
+BATCH = "magichour_batch_"
+"""Begins the keys in the task state store under which a batch remembers its items, with the number of each chunk."""
+
+# Words of a batch for what became of an item; all others mean that it failed.
+ITEMS = {"complete": "done", "in_flight": "working", "not_submitted": "skipped"}
 
 STATES = {"done": "Done", "working": "In progress", "failed": "Failed", "skipped": "Skipped"}
 """What becomes of a clip, with the word for it."""
@@ -56,7 +63,6 @@ class Row:
     map_index: int
     state: str | None
     start: datetime | None
-    end: datetime | None
     operator: str | None
     label: str | None
     told: Told = field(default_factory=dict)
@@ -85,9 +91,27 @@ class Row:
         return self.state in ("awaiting_input", "deferred")
 
     @property
+    def is_batch(self) -> bool:
+        return self.operator == "MagicHourBatchOperator" or self.told.get(LINK) == LIBRARY
+
+    @property
     def is_ours(self) -> bool:
         makes_clips = (self.operator or "").startswith("MagicHour") and self.operator != "MagicHourDetectFacesOperator"
-        return self.project is not None or makes_clips
+        return self.project is not None or makes_clips or self.is_batch
+
+
+class Item(NamedTuple):
+    """What a batch remembers of one of its items.
+
+    :param chunk: in which it does.
+    :param reason: why it has no result.
+    """
+
+    chunk: int
+    id: str
+    state: str
+    credits: int | None
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -96,11 +120,13 @@ class Clip:
 
     :param tasks: those that make it, wait for it or fetch it.
     :param others: of other operators, in the same mapped copy.
+    :param item: of a batch.
     """
 
     project: Project | None
     tasks: tuple[Row, ...]
     others: tuple[Row, ...] = ()
+    item: Item | None = None
 
     @property
     def place(self) -> Row:
@@ -109,6 +135,8 @@ class Clip:
 
     @property
     def state(self) -> str:
+        if self.item:
+            return self.item.state
         states = {row.state for row in self.tasks}
         if states & FAILED:
             return "failed"
@@ -118,6 +146,8 @@ class Clip:
 
     @property
     def credits(self) -> int | None:
+        if self.item:
+            return self.item.credits
         return next((said for row in self.tasks if isinstance(said := row.told.get(CREDITS), int)), None)
 
     @property
@@ -131,11 +161,9 @@ def project_in(link: object) -> Project | None:
         return None
     try:
         named = dict(parse_qsl(urlsplit(link).query))
-        return next(
-            (Project(kind, checked_project_id(named[f"{kind}Id"])) for kind in KINDS if f"{kind}Id" in named), None
-        )
-    except Exception:  # no URL, or no id
+    except ValueError:
         return None
+    return next((_project(kind, named[f"{kind}Id"]) for kind in KINDS if f"{kind}Id" in named), None)
 
 
 def clips_of(rows: Iterable[Row], details: Mapping[Key, Told] | None = None) -> list[Clip]:
@@ -167,15 +195,59 @@ def clips_of(rows: Iterable[Row], details: Mapping[Key, Told] | None = None) -> 
 
 
 def _belongs(row: Row, known: Mapping[Project, None], details: Mapping[Key, Told]) -> Project | Key:
-    if row.project:
-        return row.project
+    if row.project or row.is_batch:
+        return row.project or row.key
     named = _given(details.get(row.key, {})).get("project_id")
     found = [project for project in known if project.id == named] or (list(known) if len(known) == 1 else [])
     return found[0] if found else row.copy
 
 
+Chunks = list[tuple[int, Any]]
+"""What the record of a batch holds, with the number of each chunk."""
+
+
+def with_items(clips: Iterable[Clip], chunks: Mapping[Key, Chunks], details: Mapping[Key, Told]) -> list[Clip]:
+    """Return clips with a batch's items in its place, where those are known."""
+    return [
+        each
+        for clip in clips
+        for each in (items_of(clip, chunks.get(clip.place.key, []), details.get(clip.place.key, {})) or [clip])
+    ]
+
+
+def items_of(batch: Clip, chunks: Chunks, told: Told) -> list[Clip]:
+    """Return a clip for each item of a batch, from what is remembered of it: its entries (batch/ledger.py), as JSON."""
+    tool = TOOLS.get(str(_given(told).get("tool")))
+    kind: Kind = tool.kind if tool else "video"
+    return [
+        Clip(_project(kind, entry.get("project_id")), (batch.place,), item=_item(number, item_id, entry, batch.state))
+        for number, chunk in chunks
+        if isinstance(chunk, Mapping)
+        for item_id, entry in chunk.items()
+        if isinstance(entry, Mapping)
+    ]
+
+
+def _item(number: int, item_id: str, entry: Mapping[str, Any], batch: str) -> Item:
+    status, error = entry.get("status"), entry.get("error")
+    ended = ITEMS.get(status, "failed") if isinstance(status, str) else "skipped"
+    state = "working" if status is None and batch == "working" else ended
+    costs = [each for each in (entry.get("spent"), entry.get("credits_charged")) if isinstance(each, int)]
+    reason = ": ".join(str(each) for each in error if each) if isinstance(error, list) else ""
+    return Item(number, item_id, state, sum(costs) if costs else None, reason)
+
+
+def _project(kind: Kind, project_id: object) -> Project | None:
+    try:
+        return Project(kind, checked_project_id(project_id))
+    except Exception:  # none yet, or no id
+        return None
+
+
 def title_of(clip: Clip, details: Mapping[Key, Told]) -> str:
     """Return what Airflow calls the copy, or else the picture that the clip is made from, or else the task."""
+    if clip.item:
+        return clip.item.id
     row = clip.place
     label = next((each.label for each in (*clip.tasks, *clip.others) if each.label), None)
     images = (_given(details.get(each.key, {})).get("image") for each in clip.tasks)
