@@ -5,20 +5,37 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from airflow_provider_magichour.api.arguments import checked_text
 from airflow_provider_magichour.api.endpoints import checked_project_id
 from airflow_provider_magichour.api.requests import estimated_cost
 from airflow_provider_magichour.batch.entries import Entry
 from airflow_provider_magichour.batch.ledger import Ledger
-from airflow_provider_magichour.batch.manifest import Item, Problems
+from airflow_provider_magichour.batch.manifest import Item, Problems, lines_of, listed
 from airflow_provider_magichour.batch.plan import Plan
 from airflow_provider_magichour.batch.policy import at_start
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
-from airflow_provider_magichour.media.stores import names_in, path_of
+from airflow_provider_magichour.media.stores import names_in, opened, path_of, storage_errors
 
 log = logging.getLogger(__name__)
+
+
+def found(items: Any, conn_id: str | None) -> Iterator[tuple[str, Any]]:
+    """Yield what stands in a list or in a file, and where.
+
+    :param items: a list, the text of one, or the path or URI of a file.
+    :param conn_id: id of the connection of its storage.
+    :raises MagicHourInvalidRequestError: it is neither.
+    :raises MagicHourStorageError: the file cannot be read.
+    """
+    if not isinstance(items, str) or items.lstrip().startswith("["):
+        yield from listed(items)
+        return
+    path = path_of(checked_text("items", items, "a list, or the path or URI of a file of JSON Lines"), conn_id)
+    with storage_errors("read", path), opened(path, "rb") as stream:
+        yield from lines_of(stream)
 
 
 def begin(

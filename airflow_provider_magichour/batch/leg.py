@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,12 +15,13 @@ from typing import Any
 from airflow_provider_magichour.api.answers import is_unknown
 from airflow_provider_magichour.api.schemas import Project, cost_text
 from airflow_provider_magichour.api.signatures import discreet
-from airflow_provider_magichour.batch.entries import Entry, Header
+from airflow_provider_magichour.batch.entries import Entry
 from airflow_provider_magichour.batch.ledger import ItemJournal, Ledger
 from airflow_provider_magichour.batch.manifest import Item
 from airflow_provider_magichour.batch.plan import Plan
 from airflow_provider_magichour.batch.policy import after_error, after_failure
 from airflow_provider_magichour.batch.purse import LimitReachedError, Purse, Share
+from airflow_provider_magichour.batch.rules import ItemLog, Rules
 from airflow_provider_magichour.exceptions import (
     MagicHourApiError,
     MagicHourError,
@@ -31,8 +31,7 @@ from airflow_provider_magichour.exceptions import (
 )
 from airflow_provider_magichour.hooks import MagicHourHook
 from airflow_provider_magichour.media.download import Download
-from airflow_provider_magichour.submission.record import epoch
-from airflow_provider_magichour.submission.submit import OnUnsure, Submission, Submitted
+from airflow_provider_magichour.submission.submit import Submission, Submitted
 
 log = logging.getLogger(__name__)
 
@@ -50,51 +49,6 @@ class AllRefusedError(MagicHourInvalidRequestError):
 
 
 @discreet
-@dataclass(frozen=True)
-class Rules:
-    """How a batch is run.
-
-    :param destination: folder of the results, ending in ``/``.
-    :param conn_id: id of the connection of its storage.
-    :param in_flight: projects that may render at a time.
-    :param submit_at_once: creates under way at a time: so many may be unsure after a kill.
-    :param item_attempts: projects that a try makes for one item.
-    :param item_timeout: seconds that a try waits for one item.
-    :param on_unsure: ``fail`` or ``resubmit``.
-    :param name: names a project in the library, for an item's id.
-    :param until: when the try ends at the latest, in seconds since the epoch.
-    """
-
-    destination: str
-    conn_id: str | None
-    in_flight: int
-    submit_at_once: int
-    item_attempts: int
-    item_timeout: float
-    on_unsure: OnUnsure
-    name: Callable[[str], str]
-    until: float = math.inf
-
-    def waits_since(self, entry: Entry, header: Header) -> float:
-        """Return when this try's wait for an item began, in seconds since the epoch."""
-        return max(epoch(entry.submitted_at or ""), header.began_at)
-
-    def deadline(self, entry: Entry, header: Header) -> float:
-        """Return when it ends, in seconds since the epoch."""
-        return min(self.waits_since(entry, header) + self.item_timeout, self.until)
-
-
-class ItemLog(logging.LoggerAdapter[logging.Logger]):
-    """Says which item a line is about; what is usual is told once a leg instead."""
-
-    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        return f"Item {(self.extra or {})['item']}: {msg}", kwargs
-
-    def isEnabledFor(self, level: int) -> bool:
-        return level > logging.INFO and super().isEnabledFor(level)
-
-
-@discreet
 @dataclass
 class Leg:
     """What a worker does before it defers, or ends.
@@ -107,6 +61,7 @@ class Leg:
     :param purse: what may be spent.
     :param stopping: set once the task is to end: what is under way ends, nothing begins.
     :ivar stopped: why nothing more is submitted.
+    :ivar refusal: of the key, by a look: nothing can be waited for.
     :ivar events: how often what has happened, by the names of metrics.
     """
 
@@ -118,6 +73,7 @@ class Leg:
     purse: Purse
     stopping: threading.Event
     stopped: MagicHourError | None = None
+    refusal: MagicHourError | None = None
     events: Counter[str] = field(default_factory=Counter)
     _is_proven: bool = False
     _queue: deque[str] = field(default_factory=deque)
@@ -322,6 +278,7 @@ class Leg:
             self.ledger.put(item_id, entry.ended("overdue", "storage", str(seen)))
         else:
             if getattr(seen, "status_code", None) in REFUSED:
+                self.refusal = seen
                 self.stopped = self.stopped or seen
             self._note_unfinished(item_id, entry, str(seen))
 

@@ -18,11 +18,12 @@ from airflow_provider_magichour.api.signatures import discreet
 from airflow_provider_magichour.batch import begin, results
 from airflow_provider_magichour.batch.entries import Entry
 from airflow_provider_magichour.batch.ledger import KEY, Ledger
-from airflow_provider_magichour.batch.leg import Leg, Rules
+from airflow_provider_magichour.batch.leg import Leg
 from airflow_provider_magichour.batch.manifest import Item, Problems, digest_of
 from airflow_provider_magichour.batch.plan import Plan
 from airflow_provider_magichour.batch.policy import verdict
 from airflow_provider_magichour.batch.purse import Purse
+from airflow_provider_magichour.batch.rules import Rules
 from airflow_provider_magichour.exceptions import (
     MagicHourApiError,
     MagicHourBatchError,
@@ -147,6 +148,10 @@ class Night:
             except MagicHourApiError as error:
                 leg.stopped = error  # of submitting alone: what renders is fetched
         leg.run(ended)
+        for item_id in leg.flying if leg.refusal else ():
+            # The trigger has outlasted the refusal of the key for two minutes: a retry waits with another one.
+            entry = self.ledger.entries[item_id]
+            self.ledger.put(item_id, entry.ended("overdue", None, str(leg.refusal)))
         self.ledger.seal()
         return bool(leg.flying) and not self.stopping.is_set()
 

@@ -76,3 +76,15 @@ def summary(told: Sequence[Mapping[str, Any]], **known: Any) -> dict[str, Any]:
         "failed": failed,
         **known,
     }
+
+
+def line(progress: Mapping[str, Any]) -> str:
+    """Return how far a batch is, in words."""
+    told = [
+        f"{progress[status]} {status.replace('_', ' ')}"
+        for status in ("in_flight", *RESULTS[1:], "waiting")
+        if progress.get(status)
+    ]
+    end = f"; done about {progress['ends_about']}" if progress["ends_about"] and progress["waiting"] else ""
+    done = f"{progress.get('complete', 0)} of {progress['total']} complete"
+    return f"{', '.join([done, *told])}; {progress['credits']} credits{end}"

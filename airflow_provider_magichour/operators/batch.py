@@ -6,7 +6,7 @@ import math
 import re
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from os import PathLike
@@ -24,9 +24,9 @@ from airflow_provider_magichour.operators.generate import FIELDS
 from airflow_provider_magichour.tasks import BACKSTOP, ended_by_airflow, when_taken
 
 if TYPE_CHECKING:
-    from airflow_provider_magichour.batch.leg import Rules
     from airflow_provider_magichour.batch.manifest import Problems
     from airflow_provider_magichour.batch.night import Night
+    from airflow_provider_magichour.batch.rules import Rules
     from airflow_provider_magichour.compat import Context
     from airflow_provider_magichour.hooks import MagicHourHook
 
@@ -153,15 +153,10 @@ class MagicHourBatchOperator(OfItems):
         validate_request: bool = True,
         **kwargs: Any,
     ) -> None:
-        given = [argument for argument in self.arguments if argument in kwargs]
-        for argument in given:
-            setattr(self, argument, kwargs.pop(argument))
-        # Only what is given is shown among the rendered fields.
-        self.template_fields = (*type(self).template_fields, *given)
-        super().__init__(**kwargs)
+        super().__init__(**self._with_defaults(kwargs))
         self.items, self.tool, self.destination, self.results = items, tool, destination, results
-        self.in_flight, self.submit_at_once, self.item_attempts = in_flight, submit_at_once, item_attempts
-        self.item_timeout = item_timeout
+        self.in_flight, self.submit_at_once = in_flight, submit_at_once
+        self.item_attempts, self.item_timeout = item_attempts, item_timeout
         self.tolerated_failures, self.redo = tolerated_failures, redo
         self.conn_id, self.destination_conn_id = conn_id, destination_conn_id
         self.magichour_conn_id, self.name = magichour_conn_id, name
@@ -169,6 +164,14 @@ class MagicHourBatchOperator(OfItems):
         self.on_unsure_submission, self.max_credits = on_unsure_submission, max_credits
         self.check_balance, self.validate_request = check_balance, validate_request
         self._stopping = threading.Event()
+
+    def _with_defaults(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Take what holds for all items; only that is shown among the rendered fields. Return what is left."""
+        named = [argument for argument in self.arguments if argument in given]
+        for argument in named:
+            setattr(self, argument, given.pop(argument))
+        self.template_fields = (*type(self).template_fields, *named)
+        return given
 
     @cached_property
     def hook(self) -> MagicHourHook:
@@ -245,19 +248,12 @@ class MagicHourBatchOperator(OfItems):
 
     def _tell(self, context: Context, night: Night) -> None:
         """Let a person see it move."""
+        from airflow_provider_magichour.batch.results import line
+
         metrics.worked(metrics.tags_of(self, context), night.events)
         with informing("how far the batch is"):
             progress = night.progress()
-            told = ", ".join(
-                f"{progress[status]} {status.replace('_', ' ')}"
-                for status in ("in_flight", "failed", "rejected", "unsure", "overdue", "waiting")
-                if progress.get(status)
-            )
-            end = f"; done about {progress['ends_about']}" if progress["ends_about"] and progress["waiting"] else ""
-            self.log.info(
-                "%d of %d complete%s; %d credits%s",
-                progress.get("complete", 0), progress["total"], told and f", {told}", progress["credits"], end,
-            )  # fmt: skip
+            self.log.info("%s", line(progress))
             for key, value in {"credits_charged": progress["credits"], "progress": progress}.items():
                 if self.do_xcom_push:
                     context["ti"].xcom_push(key=key, value=value)
@@ -268,6 +264,7 @@ class MagicHourBatchOperator(OfItems):
     def _night(self, context: Context) -> tuple[Night, Problems]:
         """Read the arguments and the items; what is wrong with items is told when a try begins."""
         from airflow_provider_magichour.api.tool_rows import tool_named
+        from airflow_provider_magichour.batch.begin import found
         from airflow_provider_magichour.batch.ledger import Ledger
         from airflow_provider_magichour.batch.manifest import Problems, read_items
         from airflow_provider_magichour.batch.night import Night
@@ -276,7 +273,8 @@ class MagicHourBatchOperator(OfItems):
 
         self._check(context)
         problems = Problems()
-        items = read_items(self._found(), problems)
+        items = text_at(self.items.entries if isinstance(self.items, Items) else self.items)
+        items = read_items(found(items, self.conn_id), problems)
         tool = tool_named(self.tool)
         defaults = {name: getattr(self, name) for name in self.template_fields if name in self.arguments}
         rules = self._rules(context)
@@ -316,22 +314,8 @@ class MagicHourBatchOperator(OfItems):
                 "Nothing was sent. Set durable=False to have it so, or map over MagicHourGenerateOperator"
             )
 
-    def _found(self) -> Iterable[tuple[str, Any]]:
-        """Yield what stands in the list, or in the file."""
-        from airflow_provider_magichour.batch.manifest import lines_of, listed
-        from airflow_provider_magichour.media.stores import opened, path_of, storage_errors
-
-        items = self.items.entries if isinstance(self.items, Items) else self.items
-        named = text_at(items)
-        if not isinstance(named, str) or named.lstrip().startswith("["):
-            yield from listed(named)
-            return
-        path = path_of(checked_text("items", named, "a list, or the path or URI of a file of JSON Lines"), self.conn_id)
-        with storage_errors("read", path), opened(path, "rb") as stream:
-            yield from lines_of(stream)
-
     def _rules(self, context: Context) -> Rules:
-        from airflow_provider_magichour.batch.leg import Rules
+        from airflow_provider_magichour.batch.rules import Rules
         from airflow_provider_magichour.submission.submit import default_name
 
         ti, limit = context["ti"], self.execution_timeout

@@ -101,6 +101,22 @@ def test_a_refusal_of_the_account_lets_what_flies_end_and_a_retry_go_on(night: A
     assert task.made == {f"i{number}": 1 for number in range(12)}
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_that_is_refused_ends_the_try_and_a_retry_with_another_goes_on(
+    night: Any, sandbox: Any, status: int
+) -> None:
+    task = night(items=items(6), in_flight=3)
+    sandbox.faults.add("get", status=status, times=None)
+
+    assert task.run() == "up_for_retry"
+    assert sorted(task.statuses.values()) == ["not_submitted"] * 3 + ["overdue"] * 3
+    assert task.legs <= 3
+    sandbox.faults.clear()
+    assert task.run() == "success"
+
+    assert task.made == {f"i{number}": 1 for number in range(6)}
+
+
 def test_too_small_a_balance_lets_nothing_more_be_submitted(night: Any, sandbox: Any) -> None:
     sandbox.settings.credits += 3 * COST + 10 - sandbox.jobs.balance
     task = night(items=items(6), check_balance=True)
