@@ -254,16 +254,20 @@ class Night:
             name = jobs[line["project_id"]]["name"]
             assert (file.name, name_in(file)) == (f"{line['id']}-{line['project_id']}.png", name)
             assert item_of(name) == line["id"]
-        files = [path.name for path in (self.folder / "clips").iterdir()]
-        assert len(files) == len(self.ids), sorted(files)[:3]
+        # A killed download leaves a part under a name of its own, which a later one removes when it is a day old.
+        names = [path.name for path in (self.folder / "clips").iterdir()]
+        files = [name for name in names if not name.endswith(".part")]
+        assert len(files) == len(self.ids)
         told = self.airflow.rest.xcom(DAG_ID, self.run_id, TASK)
         assert told["counts"]["complete"] == told["total"] == sum(told["counts"].values()) == len(self.ids)
         charged = sum(job["credits_charged"] for job in jobs.values())
         assert told["credits_charged"] == sum(line["credits_charged"] for line in lines) == charged
         store = self.airflow.rest.state_store(DAG_ID, self.run_id, TASK)
         assert ADOPT not in store
-        assert max(map(size_of, store.values())) <= LARGEST
-        say(f"{len(files)} right files, {charged} credits, largest value {max(map(size_of, store.values()))} bytes")
+        largest = max(map(size_of, store.values()))
+        assert largest <= LARGEST
+        left = len(names) - len(files)
+        say(f"{len(files)} right files, {left} parts left, {charged} credits, values of up to {largest} bytes")
 
 
 def size_of(value: Any) -> int:
