@@ -200,7 +200,8 @@ class Bench:
         if dag_id.startswith("batch"):
             run.legs = len(re.findall(r"\d+ of \d+ complete", self.airflow.rest.log(dag_id, run_id, "clips")))
         told = ", ".join(f"{count} {state}" for state, count in states.items())
-        print(f"{dag_id}: {run.seconds:.0f} s, {told}, {sum(run.cpu.values()):.1f} CPU s", flush=True)
+        parts = ", ".join(f"{part} {run.cpu[part]:.1f}" for part in PARTS)
+        print(f"{dag_id}: {run.seconds:.0f} s, {told}, {sum(run.cpu.values()):.1f} CPU s ({parts})", flush=True)
         return run
 
     def legs(self, dag_id: str, api: ManyClips) -> Run:
