@@ -51,7 +51,7 @@ class OfItems(BaseOperator):
 class MagicHourBatchOperator(OfItems):
     """Make many clips (or images, or sounds) with one tool of Magic Hour, in one task; each costs credits, once.
 
-    Submits, waits deferred in one trigger, downloads. A clip of mapped tasks costs Airflow as much as some fifty here:
+    Submits, waits deferred in one trigger, downloads. A clip of mapped tasks costs Airflow as much as some twenty here:
     take mapped tasks for a few dozen that a person looks at one by one, and a batch for thousands. On Airflow 3.3 what
     was submitted is remembered in the task state store: a retry, and a clear of a batch that failed, work on what is
     not done; a clear of one that succeeded makes failed items and missing files only, unless ``redo="all"``. All items
