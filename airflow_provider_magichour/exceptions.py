@@ -19,13 +19,35 @@ Those marked ``!`` are AirflowFailException too: Airflow does not retry them.
 
 from __future__ import annotations
 
+import re
+import textwrap
 from typing import Self
 
 from airflow_provider_magichour.compat import AirflowException, AirflowFailException
 
+LINE = 100
+"""Characters: Airflow's log page does not wrap the text of an error (3.3.2), and cuts off what is much longer."""
+
+_BETWEEN_SENTENCES = re.compile(r"(?<=[^.\s]{2}[.?]) (?=[A-Z])")
+_WRAP = textwrap.TextWrapper(150, break_long_words=False, break_on_hyphens=False)
+
+
+def in_lines(text: str) -> str:
+    """Return a message with a line for each sentence, if it is long, and without lines that are too long to read."""
+    if len(text) <= LINE:
+        return text
+    lines = _BETWEEN_SENTENCES.sub("\n", text).split("\n")
+    return "\n".join(part for line in lines for part in _WRAP.wrap(line) or [""])
+
 
 class MagicHourError(AirflowException):
-    """Root of every error that this provider raises."""
+    """Root of every error that this provider raises.
+
+    A long message has, as a text, short lines, the reason first; ``args`` hold it in one piece.
+    """
+
+    def __str__(self) -> str:
+        return in_lines(super().__str__())
 
 
 class MagicHourApiError(MagicHourError):

@@ -36,7 +36,7 @@ CONNECTION_EXTRAS: Mapping[str, Extra] = {
         "Requests per second", "Of all tasks that wait deferred in one triggerer, together.", 20, 0.1, 1000
     ),
     "max_connections": Extra(
-        "Connections", "Open at a time, of all tasks that wait deferred in one triggerer.", 8, 1, 100
+        "Open connections", "At a time, of all tasks that wait deferred in one triggerer.", 8, 1, 100
     ),
 }
 """Each extra by its name in the connection."""

@@ -268,7 +268,7 @@ class MagicHourHook(BaseHook):
         except MagicHourError as error:
             # Airflow's UI and REST test a copy under a random id, which would only puzzle.
             named = f"onnection {self.magichour_conn_id!r}"
-            text = str(error).replace(f"of c{named}", "of this connection").replace(f"C{named}", "This connection")
+            text = error.args[0].replace(f"of c{named}", "of this connection").replace(f"C{named}", "This connection")
             return False, text
         if account.tier is None and account.credits is None:
             return False, "What answers there is not Magic Hour's API: check the base URL (host)"

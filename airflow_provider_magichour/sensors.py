@@ -13,7 +13,7 @@ from airflow_provider_magichour.compat import (
     PokeReturnValue,
     conf,
 )
-from airflow_provider_magichour.exceptions import MagicHourError
+from airflow_provider_magichour.exceptions import MagicHourError, in_lines
 from airflow_provider_magichour.fields import Argument, ProjectIdField, told_kind, truth, truth_or_as_it_is
 from airflow_provider_magichour.links import MagicHourProjectLink, push_link
 from airflow_provider_magichour.tasks import WaitingTask
@@ -165,7 +165,7 @@ class MagicHourProjectSensor(WaitingTask, BaseSensorOperator):
 
     def timed_out(self, message: str) -> Exception:
         """Return Airflow's own error, which is not retried and honours ``soft_fail``."""
-        return AirflowSensorTimeout(message)
+        return AirflowSensorTimeout(in_lines(message))
 
     def project_kind(self) -> Kind:
         """Return the kind that the argument names, checked."""

@@ -164,9 +164,9 @@ def test_line_break_after_the_key_does_no_harm(resolve: Resolve) -> None:
 def test_missing_connection_is_named_with_the_way_to_add_it(resolve: Resolve, monkeypatch: pytest.MonkeyPatch) -> None:
     resolve(as_json())
     monkeypatch.delenv("AIRFLOW_CONN_MH")
-    with pytest.raises(MagicHourApiError, match=r"no connection 'mh'.*password") as caught:
+    with pytest.raises(MagicHourApiError, match=r"(?s)no connection 'mh'.*password") as caught:
         MagicHourHook("mh").settings()
-    with pytest.raises(MagicHourApiError, match=r"no connection 'mh'.*password"):
+    with pytest.raises(MagicHourApiError, match=r"(?s)no connection 'mh'.*password"):
         asyncio.run(MagicHourHook("mh").async_settings())
     # Airflow says the same when a secrets back end has failed, so the task has to be retried.
     assert not isinstance(caught.value, AirflowFailException)

@@ -105,13 +105,23 @@ def test_the_fields_of_the_form_have_help_and_the_defaults_of_the_hook():
         assert 0 < field["schema"]["minimum"] < field["schema"]["default"] < field["schema"]["maximum"]
 
 
+def test_the_list_of_providers_leads_to_documentation():
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
+    assert urls["Documentation"].startswith("https://")
+
+
+def test_no_field_of_the_form_is_called_as_what_it_is_part_of():
+    fields = get_provider_info()["connection-types"][0]["conn-fields"]
+    assert not {field["label"] for field in fields.values()} & {"Connection", "Connections"}
+
+
 def test_the_form_shows_the_port_that_the_test_button_needs():
     assert "port" not in get_provider_info()["connection-types"][0]["ui-field-behaviour"]["hidden-fields"]
 
 
 def test_the_operators_have_the_link_that_is_declared():
     (link,) = get_provider_info()["extra-links"]
-    for owner in (MagicHourImageToVideoOperator, MagicHourProjectSensor):
+    for owner in (MagicHourImageToVideoOperator, MagicHourProjectSensor, MagicHourDownloadOperator):
         assert [f"{type(each).__module__}.{type(each).__name__}" for each in owner.operator_extra_links] == [link]
 
 

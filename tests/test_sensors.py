@@ -23,7 +23,7 @@ from airflow_provider_magichour.triggers import MagicHourProjectTrigger
 
 HOUR = 3600.0
 MODES = ["poke", "reschedule", "deferrable"]
-ENDED_BY_AIRFLOW = "project p1, which goes on .* is a triggerer running"
+ENDED_BY_AIRFLOW = "wait for Magic Hour project p1; is a triggerer running"
 
 pytestmark = pytest.mark.usefixtures("clock")
 
@@ -134,7 +134,7 @@ def test_failed_project_fails_for_good_in_each_mode(
     sandbox: Any, run: Any, clock: Any, mode: str, after: float, script: Any
 ) -> None:
     job = job_done_after(sandbox, clock, after, **script)
-    with pytest.raises(MagicHourProjectRejectedError, match=f"{job} ended as .*Clear the task that submitted it"):
+    with pytest.raises(MagicHourProjectRejectedError, match=f"(?s){job} ended as .*Clear the task that submitted it"):
         run(job, mode)
 
 
@@ -192,7 +192,7 @@ def test_reason_of_a_skip_is_in_its_message(sandbox: Any, run: Any, clock: Any, 
 @pytest.mark.parametrize("timeout", [120, timedelta(minutes=2)], ids=["seconds", "timedelta"])
 def test_timeout_is_airflows_own_with_id_and_cost(sandbox: Any, run: Any, clock: Any, mode: str, timeout: Any) -> None:
     job = job_done_after(sandbox, clock, 2 * HOUR)
-    with pytest.raises(AirflowSensorTimeout, match=f"project {job} was not finished after .* costs 7 credits"):
+    with pytest.raises(AirflowSensorTimeout, match=f"(?s)project {job} was not finished after .* costs 7 credits"):
         run(job, mode, timeout=timeout)
     assert clock.passed < 300
 
@@ -317,7 +317,7 @@ def test_list_of_what_waiting_tasks_returned_is_refused_by_its_ids(sandbox: Any,
         task = sensor("{{ [ti.xcom_pull('a'), ti.xcom_pull('b')] }}", "poke")
     task.render_template_fields({**context(), "ti": TaskWithXCom(a=waited[0], b=waited[1])})
     assert task.project_id == [each["project_id"] for each in waited]
-    with pytest.raises(MagicHourInvalidRequestError, match=f"project_id=.*{waited[1]['project_id']}.*expand"):
+    with pytest.raises(MagicHourInvalidRequestError, match=f"(?s)project_id=.*{waited[1]['project_id']}.*expand"):
         task.execute(context())
 
 

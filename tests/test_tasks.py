@@ -133,7 +133,7 @@ def test_a_time_is_seconds(value, expected):
 def test_what_is_no_time_is_refused_by_name_and_value(value):
     with pytest.raises(MagicHourInvalidRequestError) as caught:
         seconds("timeout", value)
-    assert str(caught.value).startswith(f"timeout={value!r}: seconds ")
+    assert caught.value.args[0].startswith(f"timeout={value!r}: seconds ")
     assert "timedelta" in str(caught.value)
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from airflow_provider_magichour.sandbox import Sandbox
 from tools.airflow.local import LocalAirflow
+from tools.airflow.settings import airflow_version
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Locator, Page
@@ -24,7 +25,9 @@ EXAMPLES = Path(__file__).parent.parent / "example_dags"
 DAGS = """
 from airflow.sdk import DAG, task, task_group
 
-from airflow_provider_magichour.operators import MagicHourDownloadOperator, MagicHourImageToVideoOperator
+from airflow_provider_magichour.operators import (
+    MagicHourBatchOperator, MagicHourDownloadOperator, MagicHourImageToVideoOperator,
+)
 from airflow_provider_magichour.sensors import MagicHourProjectSensor
 
 PHOTOS = [f"photos/{name}.jpg" for name in ("cat", "coffee", "rocket")]
@@ -60,6 +63,12 @@ with DAG("slow_clip", schedule=None, default_args={"magichour_conn_id": "clip_by
         deferrable=True, poll_interval=1,
     )
 
+with DAG("night_clips", schedule=None, default_args={"magichour_conn_id": "studio"}):
+    MagicHourBatchOperator(
+        task_id="night", items=[{"id": each[7:-4], "image": each} for each in PHOTOS], destination="TARGET/", **ASK,
+        deferrable=True,
+    )
+
 with DAG("no_clips", schedule=None):
 
     @task
@@ -87,7 +96,7 @@ def dags(
     shutil.copytree(EXAMPLES / "photos", local_airflow.home / "photos")
     program = DAGS.replace("TARGET", str(tmp_path_factory.mktemp("clips")))
     (local_airflow.dag_folders[0] / "clips.py").write_text(program)
-    for dag_id in ("spring_clips", "many_clips", "slow_clip", "no_clips"):
+    for dag_id in ("spring_clips", "many_clips", "slow_clip", "night_clips", "no_clips"):
         local_airflow.wait_for_dag(dag_id)
 
 
@@ -359,6 +368,28 @@ def test_who_is_not_logged_in_logs_in_and_is_back(page: Page, spring: str, local
     stranger.locator("button[type=submit]").click()
     expect(stranger.locator(".tile")).to_have_count(3)
     context.close()
+
+
+def test_items_of_a_batch_play_as_tiles_in_both_tabs(
+    page: Page, dags: None, local_airflow: LocalAirflow, complaints: list[str]
+) -> None:
+    if airflow_version().startswith(("3.0.", "3.1.", "3.2.")):
+        pytest.skip("a batch needs the task state store: Airflow 3.3")
+    run_id = ended(local_airflow, "night_clips")
+    clips = open_run(page, "night_clips", run_id)
+    expect(clips.get_by_role("heading", level=2)).to_have_text("3 clips")
+    clips.get_by_role("link", name="night", exact=True).first.click()
+    page.wait_for_url("**/tasks/night/plugin/magichour-clip")
+    expect(clips.get_by_role("heading", level=2)).to_have_text("night: 3 clips")
+    expect(clips.get_by_role("heading", level=3)).to_have_text(["cat", "coffee", "rocket"])
+    for number in range(3):
+        plays(page, clips.locator("video").nth(number))
+    clips.get_by_role("link", name="Done 3").click()
+    expect(clips.locator("[aria-current=true]")).to_have_text("Done 3")
+    plays(page, clips.locator("video").first)
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    assert serious(axe.run(page, context=".magichour-clips")) == []
+    assert complaints == []
 
 
 # Review

@@ -68,7 +68,7 @@ def test_connection_made_with_the_form_passes_its_test(
     for label, default, help_text in (
         ("Request timeout", "30", "Seconds for each phase of a request: connect, send, receive. Empty: 30."),
         ("Requests per second", "20", "Of all tasks that wait deferred in one triggerer, together. Empty: 20."),
-        ("Connections", "8", "Open at a time, of all tasks that wait deferred in one triggerer. Empty: 8."),
+        ("Open connections", "8", "At a time, of all tasks that wait deferred in one triggerer. Empty: 8."),
     ):
         expect(form.get_by_label(label, exact=True)).to_have_value(default)
         expect(form.get_by_text(help_text)).to_be_visible()

@@ -114,21 +114,24 @@ def _problem(body: bytes) -> ApiProblem | None:
 
 
 def error_for(
-    call: Call[Any], failure: Failure, *, source: str, believed: bool = False
+    call: Call[Any], failure: Failure, *, source: str, host: str = "", believed: bool = False
 ) -> MagicHourApiError | MagicHourUnsureSubmissionError:
     """Return the error that a final failure of a call becomes.
 
     :param source: where the API key came from, for messages, such as ``connection 'magichour_default'``.
+    :param host: where its base URL leads, for messages.
     :param believed: whether a gateway is believed that it made nothing.
     """
+    reason, advice = failure.reason.rstrip("."), _advice(call, failure, source, f" ({host})" if host else "")
     if call.creates and not (failure.made_nothing or (believed and failure.is_gateways)):
-        advice = _advice(call, failure, source)
         return MagicHourUnsureSubmissionError(
-            f"A project may have been made, and it costs credits: {failure.reason.rstrip('.')}{advice and '.'}{advice}"
+            f"A project may have been made, and it costs credits: {reason}{advice and f'. {advice}'}"
         )
     kind = MagicHourRejectedError if call.creates and failure.is_rejection else MagicHourApiError
+    # What is wrong comes before what a server calls it.
+    told = f". {advice} ({reason})" if advice and failure.is_refusal else f": {reason}.{advice and f' {advice}'}"
     return kind(
-        f"Could not {call.what}: {failure.reason.rstrip('.')}.{_advice(call, failure, source)}",
+        f"Could not {call.what}{told}",
         status_code=failure.status,
         code=failure.code,
         retry_after=failure.retry_after,
@@ -136,25 +139,25 @@ def error_for(
     )
 
 
-def _advice(call: Call[Any], failure: Failure, source: str) -> str:
+def _advice(call: Call[Any], failure: Failure, source: str, at: str) -> str:
     if not call.is_to_api:
         return ""
     if failure.status == 401:
-        return f" The API key of {source} is missing, wrong or revoked; get one at {KEY_PAGE}"
+        return f"The API key of {source} is missing, wrong or revoked; get one at {KEY_PAGE}"
     if failure.is_refusal and not failure.is_redirect and not failure.from_api:
-        return f" This is not the API's answer, but a gateway's or proxy's: check the base URL (host) of {source}"
+        return f"This is not the API's answer, but a gateway's or proxy's: check the base URL (host) of {source}{at}"
     if failure.status == 402 or failure.code == "insufficient_credits":
-        return f" Buy credits or change the plan of the account of {source} at https://magichour.ai/pricing"
+        return f"Buy credits or change the plan of the account of {source} at https://magichour.ai/pricing"
     if failure.status == 403:
-        return f" The key of {source} is valid, but its plan or permissions do not cover this"
+        return f"The key of {source} is valid, but its plan or permissions do not cover this"
     if failure.status == 404 and failure.from_api and ("-projects/" in call.target or "-detection/" in call.target):
-        return f" Is it a project of another kind, or of another account than that of {source}, or was it deleted?"
+        return f"Is it a project of another kind, or of another account than that of {source}, or was it deleted?"
     if failure.status == 404 or (failure.status is not None and failure.status < 300):
-        return f" This is not the API's answer: check the base URL (host) of {source}"
+        return f"This is not the API's answer: check the base URL (host) of {source}{at}"
     if failure.is_redirect:
-        return f" Redirects are not followed: check the base URL (host) of {source}"
+        return f"Redirects are not followed: check the base URL (host) of {source}{at}"
     if failure.status is None and not failure.sent:
-        return f" Check the base URL (host) of {source} and the network"
+        return f"Check the base URL (host) of {source}{at} and the network"
     return ""
 
 

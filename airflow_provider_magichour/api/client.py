@@ -119,7 +119,8 @@ class _BaseClient:
         )
         if delay is None:
             believed = create is not None and create.believes_gateway
-            raise answers.error_for(call, failure, source=self.settings.source, believed=believed) from None
+            source, host = self.settings.source, self.settings.host
+            raise answers.error_for(call, failure, source=source, host=host, believed=believed) from None
         logging.getLogger(__name__).info("Could not %s: %s; again in %.1f s", call.what, failure.reason, delay)
         return delay
 

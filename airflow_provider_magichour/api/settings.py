@@ -134,6 +134,14 @@ class ClientSettings:
     source: str = "these settings"
 
     @property
+    def host(self) -> str:
+        """Host and port of the base URL, without a login; "" where it is no URL."""
+        try:
+            return urlsplit(self.base_url).netloc.rpartition("@")[2]
+        except ValueError:
+            return ""
+
+    @property
     def sends_key_in_clear(self) -> bool:
         """Whether the key goes over a network without encryption."""
         url = urlsplit(self.base_url)

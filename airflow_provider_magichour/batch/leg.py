@@ -226,7 +226,7 @@ class Leg:
         if not self._is_proven and self._refused >= min(self.rules.submit_at_once, len(self.items)):
             stops = AllRefusedError(f"all of the first {self._refused} items were refused; {item_id}: {error}")
         if isinstance(stops, MagicHourRejectedError):
-            self.ledger.header.stop = str(stops)
+            self.ledger.header.stop = stops.args[0]
         if isinstance(stops, MagicHourApiError | AllRefusedError | LimitReachedError):
             self.stopped = self.stopped or stops
         elif stops is not None:

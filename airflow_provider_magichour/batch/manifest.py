@@ -175,7 +175,7 @@ def read_items(found: Iterable[tuple[str, Any]], problems: Problems) -> dict[str
             try:
                 items[item_id] = Item(item_id, place, plain(fields))
             except MagicHourInvalidRequestError as error:
-                problems.add(f"{place} (id {item_id})", str(error))
+                problems.add(f"{place} (id {item_id})", error.args[0])
     return items
 
 

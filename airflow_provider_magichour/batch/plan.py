@@ -74,7 +74,7 @@ class Plan:
                     problems.add(item.named, "max_credits cannot be kept: no price is known for it")
                 warnings.update(dict.fromkeys(field_warnings(request)))
             except MagicHourInvalidRequestError as error:
-                problems.add(item.named, str(error).removesuffix(" Nothing was sent."))
+                problems.add(item.named, error.args[0].removesuffix(" Nothing was sent."))
         return list(warnings)
 
     def locate(self, path: str, value: str) -> Source | None:

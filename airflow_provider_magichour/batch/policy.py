@@ -97,9 +97,9 @@ def after_error(entry: Entry, error: MagicHourError) -> tuple[Entry, MagicHourEr
             return entry.ended(None), error
         return entry.ended("rejected", code, error.message), None
     if isinstance(error, MagicHourStorageError):
-        return entry.ended("not_submitted", "storage", str(error)), None
+        return entry.ended("not_submitted", "storage", error.args[0]), None
     if isinstance(error, MagicHourInvalidRequestError) and not isinstance(error, LimitReachedError):
-        return entry.ended("rejected", "invalid_request", str(error)), None
+        return entry.ended("rejected", "invalid_request", error.args[0]), None
     return entry.ended(None), error
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_magichour import metrics
 from airflow_provider_magichour.compat import BaseOperator
 from airflow_provider_magichour.fields import Argument, ProjectIdField, SignedUrlField, told_kind, truth
+from airflow_provider_magichour.links import MagicHourProjectLink, push_link
 
 if TYPE_CHECKING:
     from airflow_provider_magichour.compat import Context
@@ -37,6 +38,7 @@ class MagicHourDownloadOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("project_id", "kind", "destination", "conn_id", "magichour_conn_id", "overwrite")
+    operator_extra_links = (MagicHourProjectLink(),)
     ui_color = "#e8e1fa"
 
     project_id = ProjectIdField()
@@ -65,13 +67,14 @@ class MagicHourDownloadOperator(BaseOperator):
     def execute(self, context: Context) -> list[str]:
         """Fetch every result and return where they are."""
         from airflow_provider_magichour.api.arguments import checked_text
+        from airflow_provider_magichour.api.endpoints import checked_kind
         from airflow_provider_magichour.hooks import MagicHourHook
         from airflow_provider_magichour.media.datasets import project_uri
         from airflow_provider_magichour.media.download import Download
         from airflow_provider_magichour.media.lineage import note_inputs, note_outputs, tell_outlets
         from airflow_provider_magichour.media.stores import location_of, uri_of
 
-        hook, kind = MagicHourHook(self.magichour_conn_id), told_kind(self)
+        hook, kind = MagicHourHook(self.magichour_conn_id), checked_kind(told_kind(self))
         download = Download(
             hook=hook,
             project_id=self.project_id,
@@ -80,6 +83,7 @@ class MagicHourDownloadOperator(BaseOperator):
             conn_id=self.conn_id and checked_text("conn_id", self.conn_id, "the id of a connection"),
             overwrite=truth("overwrite", self.overwrite),
         )
+        push_link(context, self.project_id, kind)
         try:
             paths = download.run()
         finally:  # a part of them may be there though another failed

@@ -49,7 +49,7 @@ def event_of(step: Step, now: float) -> WaitEvent:
         end=step.end or "timeout",
         status=step.watch.status,
         code=error.code if error else project.failure_code if project else None,
-        message=str(error) if error else None,
+        message=error.message if error else None,
         status_code=error.status_code if error else None,
         credits_charged=step.watch.credits_charged,
         seconds=round(now - step.watch.started_at, 1),

@@ -157,8 +157,8 @@ def _after_error(watch: Watch, error: MagicHourApiError, now: float, key: str) -
     since, refused_key = watch.refused_since, watch.refused_key
     if _is_refusal(error) and (since is None or refused_key != key):
         since, refused_key = now, key
-    note = None if str(error) == watch.trouble else f"{str(error).rstrip('.')}. Looking again until the deadline"
-    watch = replace(watch, trouble=str(error), refused_since=since, refused_key=refused_key)
+    note = None if error.message == watch.trouble else f"{error.message.rstrip('.')}. Looking again until the deadline"
+    watch = replace(watch, trouble=error.message, refused_since=since, refused_key=refused_key)
     if _is_refusal(error) and since is not None and now - since >= REFUSAL_PATIENCE:
         return Step(watch, end="unreachable", error=error, note=note)
     pause = min(error.retry_after or 0.0, LONGEST_PAUSE)

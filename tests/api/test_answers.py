@@ -207,13 +207,13 @@ def test_a_failure_becomes_its_error(call, status, expected, body, code, from_ap
     if expected is MagicHourRejectedError and not from_api:
         expected = MagicHourApiError  # a gateway's page: the next try may get through
     assert type(caught) is expected
-    assert text in str(caught)
-    assert f"HTTP {status}" in str(caught)
+    assert text in caught.args[0]
+    assert f"HTTP {status}" in caught.args[0]
     assert "<html>" not in str(caught)
     if isinstance(caught, MagicHourApiError):
         assert (caught.status_code, caught.code, caught.from_api) == (status, code, from_api)
         assert caught.retry_after == 7
-        assert caught.message == str(caught)
+        assert caught.message == caught.args[0]
 
 
 @pytest.mark.parametrize(
@@ -270,12 +270,33 @@ def test_an_error_of_the_network_has_no_status():
 )
 @pytest.mark.parametrize("call", [pytest.param(CREATE, id="create"), pytest.param(READ, id="read")])
 def test_a_message_says_what_to_do_next(call, status, code, advice):
-    assert advice in str(error(call, status, json.dumps({"message": "m", "code": code}).encode()))
+    assert advice in error(call, status, json.dumps({"message": "m", "code": code}).encode()).args[0]
 
 
 def test_a_connection_never_made_points_at_the_host():
     caught = error_for(READ, Failure("no connection (ConnectError)", sent=False), source=SOURCE)
     assert f"Check the base URL (host) of {SOURCE} and the network" in str(caught)
+
+
+@pytest.mark.parametrize("call", [pytest.param(CREATE, id="create"), pytest.param(READ, id="read")])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        pytest.param(Failure("no connection (refused)", sent=False), id="unreachable"),
+        pytest.param(Failure("HTTP 404: no message of the API's", status=404), id="another-server"),
+        pytest.param(Failure("HTTP 403: no message of the API's", status=403), id="a-gateway"),
+    ],
+)
+def test_a_wrong_host_is_named(call, failure):
+    caught = error_for(call, failure, source=SOURCE, host="api.example.com:8443")
+    assert f"base URL (host) of {SOURCE} (api.example.com:8443)" in str(caught)
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404])
+@pytest.mark.parametrize("call", [pytest.param(CREATE, id="create"), pytest.param(READ, id="read")])
+def test_what_is_wrong_comes_before_what_a_server_calls_it(call, status):
+    told = str(error(call, status, json.dumps({"message": "Nope"}).encode()))
+    assert told.index(SOURCE) < told.index(f"HTTP {status}") < told.index("Nope")
 
 
 def test_a_refusal_by_the_store_of_uploads_says_nothing_of_the_api_key():

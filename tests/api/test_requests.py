@@ -32,7 +32,7 @@ def body(**arguments):
 def refusal(**arguments):
     with pytest.raises(MagicHourInvalidRequestError) as caught:
         body(**arguments)
-    return str(caught.value)
+    return caught.value.args[0]
 
 
 def test_none_is_not_sent():

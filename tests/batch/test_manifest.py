@@ -96,7 +96,7 @@ def test_a_line_that_cannot_be_used_is_named_with_its_reason(
     said = refused(night(items=written(tmp_path, text_of(items(2)).encode() + line + b"\n")), sandbox)
 
     assert "line 3" in said
-    assert why in said
+    assert why in said.replace("\n", " ")
     assert len(said) < 1000
 
 

@@ -246,7 +246,7 @@ def test_bad_input_is_named_before_any_request(
         if isinstance(value, str):
             arguments = {**arguments, name: value.replace("{tmp}", str(tmp_path))}
     refused = (MagicHourInvalidRequestError, MagicHourStorageError, MagicHourApiError)
-    with pytest.raises(refused, match=message):
+    with pytest.raises(refused, match=f"(?s){message}"):
         operator(**arguments).execute(context(store if with_store else None))
     assert len(sandbox.requests) == 0
     assert store.record is None
@@ -670,7 +670,7 @@ def test_timeout_of_a_wait_that_never_saw_the_api_still_says_what_was_known(
         task.execute(run)
     sandbox.faults.add("get", times=None, status=503)
     event = wait_in_triggerer(deferred.value)
-    with pytest.raises(MagicHourTimeoutError, match=r"last seen (queued|rendering).* costs 240 credits"):
+    with pytest.raises(MagicHourTimeoutError, match=r"(?s)last seen (queued|rendering).* costs 240 credits"):
         task.resume_execution("execute_complete", {"event": event}, run)
 
 

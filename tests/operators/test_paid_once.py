@@ -432,7 +432,7 @@ def test_a_store_that_does_not_answer_lets_nothing_be_sent(sandbox: Any, context
         raise RuntimeError("the store is down")
 
     store.get = down
-    with pytest.raises(MagicHourError, match=r"the store is down.*Nothing was submitted; a retry") as caught:
+    with pytest.raises(MagicHourError, match=r"(?s)the store is down.*Nothing was submitted; a retry") as caught:
         operator(image=str(photo)).execute(context(store))
     assert not isinstance(caught.value, MagicHourInvalidRequestError)
     assert len(sandbox.requests) == 0
@@ -669,7 +669,7 @@ def test_an_adopted_project_that_fails_is_not_made_again(
     clip = operator(wait_for_completion=True, deferrable=deferrable)
     if not deferrable:
         clock.at(30, lambda: finish(sandbox, adopted))
-    way_out = "adopted, .* Put another id into magichour_submission, or delete that key"
+    way_out = "(?s)adopted, .*\\sPut another id into magichour_submission, or delete that key"
     with pytest.raises(MagicHourProjectRejectedError, match=way_out):
         finished_while_deferred(clip, run, sandbox) if deferrable else clip.execute(run)
     for max_tries in (4, 9):

@@ -71,7 +71,7 @@ def test_all_that_decides_the_price_counts(
 def test_what_has_no_known_price_is_refused_under_a_limit(
     sandbox: Any, context: Any, store: Any, model: str | None
 ) -> None:
-    named = f"no price is known.*model={model or 'default'} at 720p.*kling-3.0"
+    named = f"(?s)no price is known.*model={model or 'default'} at 720p.*kling-3.0"
     with pytest.raises(MagicHourInvalidRequestError, match=named):
         operator(model=model, max_credits=100_000).execute(context(store))
     assert routes(sandbox) == []

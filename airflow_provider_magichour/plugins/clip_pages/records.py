@@ -54,17 +54,12 @@ def read_run(dag_id: str, run_id: str, map_index: int | None = None) -> list[Row
     :param map_index: of those alone that are wanted; None for all.
     """
     with _reading() as session:
-        wanted = [TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id]
-        if map_index is not None:
-            wanted.append(TaskInstance.map_index == map_index)
         columns = (getattr(TaskInstance, column).label(name) for name, column in COLUMNS.items())
-        rows = session.execute(select(*columns).where(*wanted)).all()
-        if (
-            not rows
-            and session.scalar(select(DagRun.id).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)) is None
-        ):
+        rows = session.execute(select(*columns).where(*_of(TaskInstance, dag_id, run_id, map_index))).all()
+        run = select(DagRun.id).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
+        if not rows and session.scalar(run) is None:
             return None
-        told = _xcoms(session, dag_id, run_id, (LINK, CREDITS), map_index)
+        told = _xcoms(session, (LINK, CREDITS), *_of(XComModel, dag_id, run_id, map_index))
         return [Row(**row._mapping, told=told.get((row.task_id, row.map_index), {})) for row in rows]
 
 
@@ -73,19 +68,11 @@ def read_details(dag_id: str, run_id: str, keys: Iterable[Key]) -> dict[Key, Tol
 
     Two queries. Airflow keeps the rendered fields of a task's last 30 runs.
     """
-    wanted = set(keys)
-    tasks, indexes = {task for task, _ in wanted}, {index for _, index in wanted}
-    fields = RenderedTaskInstanceFields
+    wanted, fields = set(keys), RenderedTaskInstanceFields
     with _reading() as session:
-        rendered = session.execute(
-            select(fields.task_id, fields.map_index, fields.rendered_fields).where(
-                fields.dag_id == dag_id,
-                fields.run_id == run_id,
-                fields.task_id.in_(tasks),
-                fields.map_index.in_(indexes),
-            )
-        ).all()
-        told = _xcoms(session, dag_id, run_id, (RETURNED,), None, tasks, indexes)
+        query = select(fields.task_id, fields.map_index, fields.rendered_fields)
+        rendered = session.execute(query.where(*_of(fields, dag_id, run_id, keys=wanted))).all()
+        told = _xcoms(session, (RETURNED,), *_of(XComModel, dag_id, run_id, keys=wanted))
     for task_id, map_index, given in rendered:
         told.setdefault((task_id, map_index), {})["given"] = given
     return {key: values for key, values in told.items() if key in wanted}
@@ -103,13 +90,11 @@ def read_items(dag_id: str, run_id: str, keys: Iterable[Key], chunk: int | None 
     except ImportError:
         return {}
     wanted, found = set(keys), dict[Key, Chunks]()
-    numbered = Store.key.startswith(BATCH, autoescape=True) if chunk is None else Store.key == f"{BATCH}{chunk:04}"
-    query = select(Store.task_id, Store.map_index, Store.key, Store.value).order_by(Store.key)
-    query = query.where(Store.dag_id == dag_id, Store.run_id == run_id, numbered)
     with _reading() as session:
-        for task_id, map_index, name, value in session.execute(
-            query.where(Store.task_id.in_({task for task, _ in wanted}))
-        ):
+        numbered = Store.key.startswith(BATCH, autoescape=True) if chunk is None else Store.key == f"{BATCH}{chunk:04}"
+        query = select(Store.task_id, Store.map_index, Store.key, Store.value).order_by(Store.key)
+        query = query.where(numbered, *_of(Store, dag_id, run_id, keys=wanted))
+        for task_id, map_index, name, value in session.execute(query):
             number = name.removeprefix(BATCH)
             if (task_id, map_index) in wanted and number.isdecimal():
                 # What a person has written by REST may be a text in a text.
@@ -117,21 +102,18 @@ def read_items(dag_id: str, run_id: str, keys: Iterable[Key], chunk: int | None 
     return found
 
 
-def _xcoms(
-    session: Session,
-    dag_id: str,
-    run_id: str,
-    names: tuple[str, ...],
-    map_index: int | None,
-    tasks: Iterable[str] = (),
-    indexes: Iterable[int] = (),
-) -> dict[Key, Told]:
-    wanted = [XComModel.dag_id == dag_id, XComModel.run_id == run_id, XComModel.key.in_(names)]
+def _of(table: Any, dag_id: str, run_id: str, map_index: int | None = None, *, keys: set[Key] | None = None) -> Any:
+    """Yield what holds for the rows of a run; of some task instances more come along than are wanted."""
+    yield from (table.dag_id == dag_id, table.run_id == run_id)
     if map_index is not None:
-        wanted.append(XComModel.map_index == map_index)
-    if tasks:
-        wanted += [XComModel.task_id.in_(tasks), XComModel.map_index.in_(indexes)]
-    query = select(XComModel.task_id, XComModel.map_index, XComModel.key, XComModel.value).where(*wanted)
+        yield table.map_index == map_index
+    if keys is not None:
+        yield from (table.task_id.in_({task for task, _ in keys}), table.map_index.in_({index for _, index in keys}))
+
+
+def _xcoms(session: Session, names: tuple[str, ...], *wanted: Any) -> dict[Key, Told]:
+    query = select(XComModel.task_id, XComModel.map_index, XComModel.key, XComModel.value)
+    query = query.where(XComModel.key.in_(names), *wanted)
     told: dict[Key, Told] = {}
     for task_id, index, name, value in session.execute(query):
         told.setdefault((task_id, index), {})[name] = _plain(value)

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 
 from airflow_provider_magichour.plugins.clip_pages import asking, records, views
 from airflow_provider_magichour.plugins.clip_pages.places import MOUNT, Links, Part, prefix
+from airflow_provider_magichour.plugins.clip_pages.views import Clip, Details
 
 HERE = Path(__file__).parent
 
@@ -38,6 +39,7 @@ templates = Environment(
 )
 
 Index = Annotated[int, Query(ge=-1, le=2**31 - 1)]
+Chunk = Annotated[int, Query(ge=0, le=9999)]
 
 # What Airflow asks of whoever reads an XCom, or a task instance, by its own API.
 MAY_SEE = [
@@ -71,22 +73,13 @@ def clip_page(
     if clip is None:
         return note("No clip here: this task does not use Magic Hour.", part=part, links=links)
     told = {row.key: details[row.key] for row in clip.tasks if row.key in details}
+    known: dict[str, Any] = {"title": views.title_of(clip, told), "part": part, "links": links}
     items = items_in([clip], dag_id, run_id, details)
     if items[0].item:
-        known = {"batch": clip, "title": views.title_of(clip, told), "facts": views.facts(told)}
-        return tiles(items, show, page, told, part=part, links=links, **known)
+        return tiles(items, show, page, told, batch=clip, facts=views.facts(told), **known)
     seen = asking.look(clip.project, views.conn_id_of(told)) if clip.project else asking.Seen(None)
-    return answer(
-        "clip.html",
-        part=part,
-        clip=clip,
-        title=views.title_of(clip, told),
-        seen=seen,
-        facts=views.facts(told, seen.told),
-        counts=views.batch_counts(told),
-        asking=any(row.asks for row in clip.others),
-        links=links,
-    )
+    facts, counts = views.facts(told, seen.told), views.batch_counts(told)
+    return answer("clip.html", clip=clip, seen=seen, facts=facts, counts=counts, **known)
 
 
 def run_page(dag_id: str, run_id: str, show: str = "", page: int = 1, part: Part = "") -> Response:
@@ -103,34 +96,23 @@ def run_page(dag_id: str, run_id: str, show: str = "", page: int = 1, part: Part
     return tiles(clips, show, page, details, part=part, links=links)
 
 
-def items_in(
-    clips: list[views.Clip], dag_id: str, run_id: str, details: dict[views.Key, views.Told]
-) -> list[views.Clip]:
+def items_in(clips: list[Clip], dag_id: str, run_id: str, details: Details) -> list[Clip]:
     """Return clips with the items of batches in their place, where Airflow keeps those."""
     batches = [clip.place.key for clip in clips if clip.place.is_batch]
     return views.with_items(clips, records.read_items(dag_id, run_id, batches), details) if batches else clips
 
 
-def tiles(
-    clips: list[views.Clip], show: str, page: int, details: dict[views.Key, views.Told], **values: Any
-) -> Response:
+def tiles(clips: list[Clip], show: str, page: int, details: Details, **values: Any) -> Response:
     """Show a page of clips."""
     found, shown = views.page_of_clips(clips, show, page), []
     for clip in found.clips:
         told = {row.key: details[row.key] for row in clip.tasks if row.key in details}
         shown.append((clip, views.title_of(clip, told), {} if clip.item else views.batch_counts(told)))
-    asks = any(row.asks for clip in found.clips for row in clip.others)
-    return answer("run.html", found=found, tiles=shown, asking=asks, total=len(clips), **values)
+    return answer("run.html", found=found, tiles=shown, total=len(clips), **values)
 
 
 def clip_file(
-    dag_id: str,
-    run_id: str,
-    task_id: str,
-    map_index: Index = -1,
-    number: int = 0,
-    chunk: Annotated[int, Query(ge=0, le=9999)] = 0,
-    item: str = "",
+    dag_id: str, run_id: str, task_id: str, map_index: Index = -1, number: int = 0, chunk: Chunk = 0, item: str = ""
 ) -> Response:
     """Lead to a result in Magic Hour's store, by a URL that the API has just made."""
     key = (task_id, map_index)
@@ -138,7 +120,7 @@ def clip_file(
     details, project = records.read_details(dag_id, run_id, [key]), row.project if row else None
     if row and item:
         chunks = records.read_items(dag_id, run_id, [key], chunk).get(key, [])
-        items = views.items_of(views.Clip(None, (row,)), chunks, details.get(key, {}))
+        items = views.items_of(Clip(None, (row,)), chunks, details.get(key, {}))
         project = next((each.project for each in items if each.item and each.item.id == item), None)
     if project is None:
         return PlainTextResponse("This task has no such project.", 404)

@@ -42,6 +42,8 @@ Key = tuple[str, int]
 Told = dict[str, Any]
 """XComs of a task instance by key, and its rendered fields as ``given``."""
 
+Details = Mapping[Key, Told]
+
 
 class Project(NamedTuple):
     """A project in Magic Hour."""
@@ -151,6 +153,10 @@ class Clip:
         return next((said for row in self.tasks if isinstance(said := row.told.get(CREDITS), int)), None)
 
     @property
+    def asks(self) -> bool:
+        return any(row.asks for row in self.others)
+
+    @property
     def since(self) -> datetime | None:
         return min((row.start for row in self.tasks if row.start), default=None)
 
@@ -166,7 +172,7 @@ def project_in(link: object) -> Project | None:
     return next((_project(kind, named[f"{kind}Id"]) for kind in KINDS if f"{kind}Id" in named), None)
 
 
-def clips_of(rows: Iterable[Row], details: Mapping[Key, Told] | None = None) -> list[Clip]:
+def clips_of(rows: Iterable[Row], details: Details | None = None) -> list[Clip]:
     """Return the clips of a run, in the order of their copies.
 
     A task that knows no project belongs to that which its argument names, or to the only one of its copy.
@@ -194,7 +200,7 @@ def clips_of(rows: Iterable[Row], details: Mapping[Key, Told] | None = None) -> 
     ]
 
 
-def _belongs(row: Row, known: Mapping[Project, None], details: Mapping[Key, Told]) -> Project | Key:
+def _belongs(row: Row, known: Mapping[Project, None], details: Details) -> Project | Key:
     if row.project or row.is_batch:
         return row.project or row.key
     named = _given(details.get(row.key, {})).get("project_id")
@@ -206,7 +212,7 @@ Chunks = list[tuple[int, Any]]
 """What the record of a batch holds, with the number of each chunk."""
 
 
-def with_items(clips: Iterable[Clip], chunks: Mapping[Key, Chunks], details: Mapping[Key, Told]) -> list[Clip]:
+def with_items(clips: Iterable[Clip], chunks: Mapping[Key, Chunks], details: Details) -> list[Clip]:
     """Return clips with a batch's items in its place, where those are known."""
     return [
         each
@@ -244,7 +250,7 @@ def _project(kind: Kind, project_id: object) -> Project | None:
         return None
 
 
-def title_of(clip: Clip, details: Mapping[Key, Told]) -> str:
+def title_of(clip: Clip, details: Details) -> str:
     """Return what Airflow calls the copy, or else the picture that the clip is made from, or else the task."""
     if clip.item:
         return clip.item.id
@@ -306,13 +312,13 @@ FIRST = "prompt image end_image tool model resolution end_seconds".split()
 WORDS = {"image": "Made from", "end_seconds": "Asked length", "extra_body": "More fields"}
 
 
-def conn_id_of(details: Mapping[Key, Told]) -> str:
+def conn_id_of(details: Details) -> str:
     """Return the connection that the tasks use."""
     named = (_given(told).get("magichour_conn_id") for told in details.values())
     return next((each for each in named if isinstance(each, str) and each), "magichour_default")
 
 
-def facts(details: Mapping[Key, Told], seen: Mapping[str, Any] | None = None) -> list[tuple[str, str]]:
+def facts(details: Details, seen: Mapping[str, Any] | None = None) -> list[tuple[str, str]]:
     """Return what is known of a clip, each with a word for it; nothing signed.
 
     :param details: of its tasks.
@@ -339,7 +345,7 @@ def _number(value: object) -> str:
     return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else ""
 
 
-def _asked(details: Mapping[Key, Told]) -> Iterable[tuple[str, str]]:
+def _asked(details: Details) -> Iterable[tuple[str, str]]:
     for told in details.values():
         given = _given(told)
         if "project_id" in given:
@@ -355,7 +361,7 @@ def _given(told: Told) -> Mapping[str, Any]:
     return given if isinstance(given, Mapping) else {}
 
 
-def batch_counts(details: Mapping[Key, Told]) -> dict[str, int]:
+def batch_counts(details: Details) -> dict[str, int]:
     """Return how many items of a batch became what, from what its task returned; nothing where it is none."""
     for told in details.values():
         summary = told.get(RETURNED)
