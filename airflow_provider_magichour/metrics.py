@@ -21,14 +21,13 @@ Tags = Mapping[str, str]
 
 def tags_of(operator: BaseOperator, context: Context) -> Tags:
     """Return what tells one task's metrics from another's, named as in Airflow's own; tool and model where known."""
-    ti = context["ti"]
-    known = {
-        "dag_id": ti.dag_id,
-        "task_id": ti.task_id,
-        "tool": getattr(operator, "tool", None),
-        "model": getattr(operator, "model", None),
-    }
-    return {name: value for name, value in known.items() if isinstance(value, str) and value}
+    tags: dict[str, str] = {}
+    with informing("whose its metrics are"):
+        ti = context["ti"]
+        sources = {"dag_id": ti, "task_id": ti, "tool": operator, "model": operator}
+        known = {name: getattr(source, name, None) for name, source in sources.items()}
+        tags.update({name: value for name, value in known.items() if isinstance(value, str) and value})
+    return tags
 
 
 def submitted(tags: Tags, credits: int | None) -> None:

@@ -68,7 +68,7 @@ class Entry(Record):
         attempts = self.attempts + (record.project_id is not None and self.is_unsure)
         new |= {"request": None, "previous": record.previous[-PREVIOUS_KEPT:], "spent": spent, "attempts": attempts}
         if record.project_id is not None:
-            new["uploads"] = {}  # a chunk holds a hundred of these
+            new["uploads"] = {}  # a chunk holds many of these
         return self.model_copy(update=new)
 
     def without(self, spared: Mapping[str, Any]) -> Entry:
