@@ -1,7 +1,7 @@
 # Everything happens in .venv; nothing is installed elsewhere. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-crash test-batch test-matrix test-install test-ui test-docs test-api bench bench-media bench-batch figures check-api docs check format build constraints constraints-docs clean
+.PHONY: help setup demo test test-crash test-batch test-matrix test-install test-ui test-tools test-docs test-api bench bench-media bench-batch figures check-api docs check format build constraints constraints-docs clean
 
 BIN := .venv/bin
 CONSTRAINTS := constraints/airflow-3.3.txt
@@ -28,10 +28,14 @@ demo: $(STAMP) ## photos become clips in a real Airflow; KEEP=1 keeps its web UI
 	@$(BIN)/python -m tools.demo $(if $(KEEP),--keep) $(if $(YES),--yes)
 
 test: $(STAMP) ## run the tests, in two processes; ARGS="..." goes to pytest ("-n 0": in one)
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) --ignore tests/docs/test_pages.py $(ARGS)
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) --ignore tests/docs/test_pages.py --ignore tests/docs/test_whole_runs.py \
+		--ignore tests/airflow/test_each_tool.py $(ARGS)
 
-test-docs: $(STAMP) ## run what the pages in docs/ show (two minutes)
-	@$(BIN)/python -m pytest tests/docs/test_pages.py $(ARGS)
+test-tools: $(STAMP) ## each of the API's tools in a DAG of its own, its files from S3 (half a minute)
+	@$(BIN)/python -m pytest tests/airflow/test_each_tool.py $(ARGS)
+
+test-docs: $(STAMP) ## run what the pages in docs/ show (three minutes)
+	@$(BIN)/python -m pytest tests/docs/test_pages.py tests/docs/test_whole_runs.py $(ARGS)
 
 test-crash: $(STAMP) ## paying once, proven by killing things (some 8 minutes, needs PostgreSQL); SHORT=1: the chief rows
 	@$(BIN)/python -m pytest tests_crash --ignore tests_crash/test_batch.py $(if $(SHORT),--short) $(ARGS)

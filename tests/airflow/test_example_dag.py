@@ -102,24 +102,3 @@ def test_each_task_of_the_chain_works_on_what_the_one_before_has_made(
     assert video.body["assets"] == {"image_file_path": f"{library}?imageId={image.job}"}
     assert larger.body["assets"] == {"video_file_path": f"{library}?videoId={video.job}"}
     assert [path.name for path in (tmp_path / "clips").iterdir()] == [f"{larger.job}.mp4"]
-
-
-NIGHT = f"""
-import sys
-{DAGS_IN}
-run = dag_in(sys.argv[1], "example_batch").test(run_conf={{"photos": sys.argv[2], "clips": sys.argv[3]}})
-print("state:", run.state)
-"""
-
-
-def test_a_bucket_of_photos_becomes_clips_in_one_task(
-    sandbox: Any, airflow: dict[str, str], tmp_path: Path, needs_store: None
-) -> None:
-    said = python(airflow, "-c", NIGHT, str(FOLDER), f"file://{PHOTOS}/", f"file://{tmp_path}/clips/")
-    assert "state: success" in said
-    assert "3 of 3 clips for 720 credits" in said
-    submitted = sandbox.requests.to("create")
-    assert len(submitted) == 3
-    made = sorted(path.name for path in (tmp_path / "clips").glob("*.mp4"))
-    assert sorted(name.split("-")[0] for name in made) == ["cat", "coffee", "rocket"]
-    assert {name.split("-")[1] for name in made} == {f"{request.job}.mp4" for request in submitted}

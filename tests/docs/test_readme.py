@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +17,6 @@ import pytest
 
 from airflow_provider_magichour.hooks import MagicHourHook
 from tests.scenes.snippets import exported, of, snippets
-from tools.airflow.settings import migrated_database
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -75,29 +72,6 @@ def test_the_sandbox_starts_prints_the_connection_that_is_shown_and_stops(monkey
         assert MagicHourHook().test_connection()[0]
     with pytest.raises(httpx.ConnectError):
         httpx.get(url)
-
-
-def test_the_quick_start_makes_a_clip_of_each_photo(tmp_path: Path) -> None:
-    shutil.copytree(PHOTOS, tmp_path / "photos")
-    # As `airflow db migrate` leaves it, which then has nothing to do.
-    (tmp_path / "airflow").mkdir()
-    shutil.copy(migrated_database(), tmp_path / "airflow" / "airflow.db")
-    file = tmp_path / str(DAG_FILE.file_name)
-    file.parent.mkdir()
-    file.write_text(DAG_FILE.text)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-    environment |= {"PATH": f"{BINARIES}{os.pathsep}{os.environ['PATH']}", "NO_PROXY": "127.0.0.1,localhost"}
-    with running_sandbox(block("magichour-sandbox").strip()) as greeting:
-        url = re.search(r"http://127\.0\.0\.1:\d+", greeting)
-        assert url, greeting
-        shown = block("AIRFLOW_CONN").replace("http://127.0.0.1:8765", url[0]) + block("dags test")
-        done = subprocess.run(
-            ["bash", "-e", "-c", shown], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300
-        )
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
-    photos, clips = list(PHOTOS.glob("*.jpg")), list((tmp_path / "clips").glob("*.mp4"))
-    assert len(clips) == len(photos) == done.stdout.count("(240 credits)")
-    assert sorted(done.stdout.split()[-len(clips) :]) == sorted(clip.name for clip in clips)
 
 
 def test_the_quick_start_is_the_first_page_too() -> None:

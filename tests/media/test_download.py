@@ -542,7 +542,7 @@ def test_full_disk_is_named_and_nothing_partial_stays(
     download: Any, project: str, clip: bytes, mounted: Callable[..., Path], scheme: str
 ) -> None:
     folder = mounted("size=8k")
-    told = rf"{folder}/{project}\.mp4: No space left on device\.\sProject {project} is still there to download\."
+    told = rf"{folder}/{project}\.mp4: No\sspace\sleft\son\sdevice\.\sProject {project} is still there to download\."
     with pytest.raises(MagicHourStorageError, match=told):
         download(project, f"{scheme}{folder}/")
     assert everything_in(folder) == []
@@ -553,7 +553,7 @@ def test_disk_that_must_not_be_written_is_named(
     download: Any, project: str, mounted: Callable[..., Path], scheme: str
 ) -> None:
     folder = mounted("ro")
-    told = rf"{folder}/{project}\.mp4: Read-only file system\.\sProject {project} is still there to download\."
+    told = rf"{folder}/{project}\.mp4: Read-only\sfile\ssystem\.\sProject {project} is still there to download\."
     with pytest.raises(MagicHourStorageError, match=told):
         download(project, f"{scheme}{folder}/")
     assert everything_in(folder) == []

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from tools.airflow.guard import Guard
 from tools.airflow.local import LocalAirflow
 from tools.airflow.processes import Component, free_port, stop_all
 from tools.airflow.settings import component_environment
@@ -76,7 +77,9 @@ def api_server(
     environment = component_environment(home, port=port, password="not-used", dag_folders=[home], parallelism=1)
     environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = database or f"sqlite:///{airflow.home / 'airflow.db'}"
     environment["AIRFLOW__API__BASE_URL"] = f"http://127.0.0.1:{port}{path}"
-    server = Component(home.name, [sys.executable, "-m", "airflow", "api-server"], environment | settings, home / "log")
+    command = [sys.executable, "-m", "airflow", "api-server"]
+    guard = Guard(home, remove=False)
+    server = Component(home.name, command, environment | settings, home / "log", guard)
     server.start()
     try:
         health = f"http://127.0.0.1:{port}{path}/api/v2/monitor/health"
@@ -84,6 +87,7 @@ def api_server(
         yield f"http://127.0.0.1:{port}{path}/magichour/webhooks", server
     finally:
         stop_all([server], 3)
+        guard.close()
 
 
 def answers(url: str) -> bool:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from airflow_provider_magichour.api import endpoints
 from airflow_provider_magichour.api.addresses import check_address
 from airflow_provider_magichour.api.schemas import Project
+from airflow_provider_magichour.api.signatures import discreet
 from airflow_provider_magichour.hooks import MagicHourHook
 from airflow_provider_magichour.plugins.clip_pages import views
 
@@ -31,6 +32,7 @@ ELEMENTS = {
 }
 
 
+@discreet
 @dataclass(frozen=True)
 class Seen:
     """What the API says of a project.

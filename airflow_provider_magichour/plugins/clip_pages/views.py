@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from airflow_provider_magichour.api.endpoints import checked_project_id
-from airflow_provider_magichour.api.signatures import without_signatures
+from airflow_provider_magichour.api.signatures import discreet, without_signatures
 from airflow_provider_magichour.api.tool_rows import TOOLS
 from airflow_provider_magichour.api.tools import KINDS, Kind
 
@@ -57,6 +57,7 @@ class Project(NamedTuple):
         return f"{LIBRARY}?{self.kind}Id={quote(self.id, safe='')}"
 
 
+@discreet
 @dataclass(frozen=True)
 class Row:
     """A task instance."""
@@ -116,6 +117,7 @@ class Item(NamedTuple):
     reason: str
 
 
+@discreet
 @dataclass(frozen=True)
 class Clip:
     """A project, or what is to become one, and the task instances that have to do with it.
@@ -268,6 +270,7 @@ def clip_at(clips: Sequence[Clip], key: Key) -> Clip | None:
     return own or next((clip for clip in reversed(clips) if key in [row.key for row in clip.others]), None)
 
 
+@discreet
 @dataclass(frozen=True)
 class Page:
     """A page of a run's clips.
