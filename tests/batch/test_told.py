@@ -66,6 +66,7 @@ def test_the_triggers_arguments_fit_into_mysql(night: Any, sandbox: Any, length:
     assert kwargs["ids"]
 
 
+@pytest.mark.usefixtures("needs_store")
 def test_a_chunk_of_the_worst_items_can_be_edited() -> None:
     ledger = Ledger(store := Store())
     ids = [f"{number:03}{'i' * 97}" for number in range(100)]

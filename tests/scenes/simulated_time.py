@@ -12,14 +12,26 @@ T = TypeVar("T")
 LONGEST = 30 * 24 * 3600.0
 """Simulated seconds after which what waits is waiting for nothing: as no time passes, a test would never end."""
 
+MOST_IDLE = 6000
+"""Hundredths of a second in which a thread may have something to say."""
+
 
 class _Jumping(selectors.DefaultSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 1000.0
+        self.idle = 0
 
     def select(self, timeout: float | None = None) -> Any:
-        self.now += timeout or 0.0
+        if timeout is None:  # it waits for a thread, which takes its own time
+            self.idle += 1
+            if self.idle > MOST_IDLE:
+                raise TimeoutError("nothing happens any more")
+            return super().select(0.01)
+        self.idle = 0
+        self.now += timeout
+        if self.now > LONGEST:
+            raise TimeoutError("it has not ended after a month")
         return super().select(0)
 
 
@@ -37,12 +49,8 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 def run_simulated(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine in simulated time.
 
-    :raises TimeoutError: when it has not ended after a month.
+    :raises TimeoutError: when it has not ended after a month, or waits for nothing.
     """
 
-    async def bounded() -> T:
-        async with asyncio.timeout(LONGEST):
-            return await main
-
     with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
-        return runner.run(bounded())
+        return runner.run(main)
