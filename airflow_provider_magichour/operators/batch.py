@@ -316,7 +316,7 @@ class MagicHourBatchOperator(OfItems):
 
     def _rules(self, context: Context) -> Rules:
         from airflow_provider_magichour.batch.rules import Rules
-        from airflow_provider_magichour.submission.submit import default_name
+        from airflow_provider_magichour.submission.names import default_name
 
         ti, limit = context["ti"], self.execution_timeout
         destination = checked_text("destination", self.destination, "a folder")

@@ -238,7 +238,7 @@ class ToolOperator(WaitingTask):
     def _request(self, context: Context) -> Request:
         """Check the arguments; the table of AI models has its say where something is to be submitted."""
         from airflow_provider_magichour.api.requests import field_warnings, tool_request
-        from airflow_provider_magichour.submission.submit import default_name
+        from airflow_provider_magichour.submission.names import default_name
 
         request = tool_request(
             self.tool,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import time
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -37,15 +36,6 @@ LONGEST_FIRST_PAUSE = CREATE_PATIENCE
 
 BLAMELESS = (401, 402, 403)
 """What the API refuses with for reasons that lie in the account, not in what was sent."""
-
-
-def default_name(ti: Any, item: str = "") -> str:
-    """Return a name by which an unsure submission can be found in the library: the API has no other handle.
-
-    :param item: of a batch.
-    """
-    index = f"[{ti.map_index}]" if ti.map_index is not None and ti.map_index >= 0 else ""
-    return " ".join(filter(None, [f"{ti.dag_id}.{ti.task_id}{index}", ti.run_id, item, secrets.token_hex(2)]))
 
 
 @discreet

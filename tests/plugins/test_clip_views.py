@@ -8,17 +8,15 @@ from typing import Any
 import pytest
 
 from airflow_provider_magichour.links import library_url
+from airflow_provider_magichour.plugins.clip_pages.facts import batch_counts, conn_id_of, facts
 from airflow_provider_magichour.plugins.clip_pages.views import (
     CREDITS,
     LINK,
     RETURNED,
     Project,
     Row,
-    batch_counts,
     clip_at,
     clips_of,
-    conn_id_of,
-    facts,
     page_of_clips,
     project_in,
     title_of,

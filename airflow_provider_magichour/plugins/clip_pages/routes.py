@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from airflow_provider_magichour.plugins.clip_pages import asking, records, views
+from airflow_provider_magichour.plugins.clip_pages import facts as about
 from airflow_provider_magichour.plugins.clip_pages.places import MOUNT, Links, Part, prefix
 from airflow_provider_magichour.plugins.clip_pages.views import Clip, Details
 
@@ -76,9 +77,9 @@ def clip_page(
     known: dict[str, Any] = {"title": views.title_of(clip, told), "part": part, "links": links}
     items = items_in([clip], dag_id, run_id, details)
     if items[0].item:
-        return tiles(items, show, page, told, batch=clip, facts=views.facts(told), **known)
-    seen = asking.look(clip.project, views.conn_id_of(told)) if clip.project else asking.Seen(None)
-    facts, counts = views.facts(told, seen.told), views.batch_counts(told)
+        return tiles(items, show, page, told, batch=clip, facts=about.facts(told), **known)
+    seen = asking.look(clip.project, about.conn_id_of(told)) if clip.project else asking.Seen(None)
+    facts, counts = about.facts(told, seen.told), about.batch_counts(told)
     return answer("clip.html", clip=clip, seen=seen, facts=facts, counts=counts, **known)
 
 
@@ -107,7 +108,7 @@ def tiles(clips: list[Clip], show: str, page: int, details: Details, **values: A
     found, shown = views.page_of_clips(clips, show, page), []
     for clip in found.clips:
         told = {row.key: details[row.key] for row in clip.tasks if row.key in details}
-        shown.append((clip, views.title_of(clip, told), {} if clip.item else views.batch_counts(told)))
+        shown.append((clip, views.title_of(clip, told), {} if clip.item else about.batch_counts(told)))
     return answer("run.html", found=found, tiles=shown, total=len(clips), **values)
 
 
@@ -124,7 +125,7 @@ def clip_file(
         project = next((each.project for each in items if each.item and each.item.id == item), None)
     if project is None:
         return PlainTextResponse("This task has no such project.", 404)
-    url, trouble = asking.file_url(project, views.conn_id_of(details), number)
+    url, trouble = asking.file_url(project, about.conn_id_of(details), number)
     return PlainTextResponse(trouble, 502) if trouble else RedirectResponse(url, 302)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -205,7 +204,7 @@ def clips_of(rows: Iterable[Row], details: Details | None = None) -> list[Clip]:
 def _belongs(row: Row, known: Mapping[Project, None], details: Details) -> Project | Key:
     if row.project or row.is_batch:
         return row.project or row.key
-    named = _given(details.get(row.key, {})).get("project_id")
+    named = given_to(details.get(row.key, {})).get("project_id")
     found = [project for project in known if project.id == named] or (list(known) if len(known) == 1 else [])
     return found[0] if found else row.copy
 
@@ -225,7 +224,7 @@ def with_items(clips: Iterable[Clip], chunks: Mapping[Key, Chunks], details: Det
 
 def items_of(batch: Clip, chunks: Chunks, told: Told) -> list[Clip]:
     """Return a clip for each item of a batch, from what is remembered of it: its entries (batch/ledger.py), as JSON."""
-    tool = TOOLS.get(str(_given(told).get("tool")))
+    tool = TOOLS.get(str(given_to(told).get("tool")))
     kind: Kind = tool.kind if tool else "video"
     return [
         Clip(_project(kind, entry.get("project_id")), (batch.place,), item=_item(number, item_id, entry, batch.state))
@@ -258,7 +257,7 @@ def title_of(clip: Clip, details: Details) -> str:
         return clip.item.id
     row = clip.place
     label = next((each.label for each in (*clip.tasks, *clip.others) if each.label), None)
-    images = (_given(details.get(each.key, {})).get("image") for each in clip.tasks)
+    images = (given_to(details.get(each.key, {})).get("image") for each in clip.tasks)
     image = next((each for each in images if isinstance(each, str)), "")
     named = label or without_signatures(image).rpartition("/")[2]
     return named or (row.task_id if row.map_index < 0 else f"{row.copy[0] or row.task_id} [{row.map_index}]")
@@ -307,68 +306,7 @@ def page_of_clips(clips: Sequence[Clip], shown: str = "", number: int = 1) -> Pa
     )
 
 
-# Rendered fields that say nothing of the clip, or that the page says elsewhere.
-UNTOLD = set(
-    "project_id kind destination overwrite magichour_conn_id conn_id poll_interval timeout max_credits name".split()
-)
-FIRST = "prompt image end_image tool model resolution end_seconds".split()
-WORDS = {"image": "Made from", "end_seconds": "Asked length", "extra_body": "More fields"}
-
-
-def conn_id_of(details: Details) -> str:
-    """Return the connection that the tasks use."""
-    named = (_given(told).get("magichour_conn_id") for told in details.values())
-    return next((each for each in named if isinstance(each, str) and each), "magichour_default")
-
-
-def facts(details: Details, seen: Mapping[str, Any] | None = None) -> list[tuple[str, str]]:
-    """Return what is known of a clip, each with a word for it; nothing signed.
-
-    :param details: of its tasks.
-    :param seen: the project as the API shows it, as a waiting task returns it; None where it was not asked.
-    """
-    found = dict(_asked(details))
-    returned = [told.get(RETURNED) for told in details.values()]
-    result = {**next((each for each in returned if isinstance(each, dict) and "download_urls" in each), {})}
-    result |= {name: value for name, value in (seen or {}).items() if value is not None}
-    width, height, fps, seconds = (_number(result.get(name)) for name in ("width", "height", "fps", "end_seconds"))
-    if width and height:
-        found["Size"] = f"{width} x {height}" + (f", {fps} fps" if fps else "")
-    if seconds:
-        found.pop(WORDS["end_seconds"], None)
-        found["Length"] = f"{seconds} s"
-    written = [uri for each in returned if isinstance(each, list) for uri in each if isinstance(uri, str)]
-    written += [each["results"] for each in returned if isinstance(each, dict) and isinstance(each.get("results"), str)]
-    if written:
-        found["Written to"] = "\n".join(without_signatures(written))
-    return [(word, value) for word, value in found.items() if value]
-
-
-def _number(value: object) -> str:
-    return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else ""
-
-
-def _asked(details: Details) -> Iterable[tuple[str, str]]:
-    for told in details.values():
-        given = _given(told)
-        if "project_id" in given:
-            continue
-        for name, value in sorted(given.items(), key=lambda item: (*FIRST, item[0]).index(item[0])):
-            if name not in UNTOLD and value not in (None, "", [], {}):
-                text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1)
-                yield WORDS.get(name, name.replace("_", " ").capitalize()), without_signatures(text)
-
-
-def _given(told: Told) -> Mapping[str, Any]:
+def given_to(told: Told) -> Mapping[str, Any]:
+    """Return the rendered fields of a task instance."""
     given = told.get("given")
     return given if isinstance(given, Mapping) else {}
-
-
-def batch_counts(details: Details) -> dict[str, int]:
-    """Return how many items of a batch became what, from what its task returned; nothing where it is none."""
-    for told in details.values():
-        summary = told.get(RETURNED)
-        counts = summary.get("counts") if isinstance(summary, dict) else None
-        if isinstance(counts, dict):
-            return {str(word): count for word, count in counts.items() if isinstance(count, int) and count}
-    return {}

@@ -1,0 +1,71 @@
+"""What the page of a clip says of it, in words. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from airflow_provider_magichour.api.signatures import without_signatures
+from airflow_provider_magichour.plugins.clip_pages.views import RETURNED, Details, given_to
+
+# Rendered fields that say nothing of the clip, or that the page says elsewhere.
+UNTOLD = set(
+    "project_id kind destination overwrite magichour_conn_id conn_id poll_interval timeout max_credits name".split()
+)
+FIRST = "prompt image end_image tool model resolution end_seconds".split()
+WORDS = {"image": "Made from", "end_seconds": "Asked length", "extra_body": "More fields"}
+
+
+def conn_id_of(details: Details) -> str:
+    """Return the connection that the tasks use."""
+    named = (given_to(told).get("magichour_conn_id") for told in details.values())
+    return next((each for each in named if isinstance(each, str) and each), "magichour_default")
+
+
+def facts(details: Details, seen: Mapping[str, Any] | None = None) -> list[tuple[str, str]]:
+    """Return what is known of a clip, each with a word for it; nothing signed.
+
+    :param details: of its tasks.
+    :param seen: the project as the API shows it, as a waiting task returns it; None where it was not asked.
+    """
+    found = dict(_asked(details))
+    returned = [told.get(RETURNED) for told in details.values()]
+    result = {**next((each for each in returned if isinstance(each, dict) and "download_urls" in each), {})}
+    result |= {name: value for name, value in (seen or {}).items() if value is not None}
+    width, height, fps, seconds = (_number(result.get(name)) for name in ("width", "height", "fps", "end_seconds"))
+    if width and height:
+        found["Size"] = f"{width} x {height}" + (f", {fps} fps" if fps else "")
+    if seconds:
+        found.pop(WORDS["end_seconds"], None)
+        found["Length"] = f"{seconds} s"
+    written = [uri for each in returned if isinstance(each, list) for uri in each if isinstance(uri, str)]
+    written += [each["results"] for each in returned if isinstance(each, dict) and isinstance(each.get("results"), str)]
+    if written:
+        found["Written to"] = "\n".join(without_signatures(written))
+    return [(word, value) for word, value in found.items() if value]
+
+
+def _number(value: object) -> str:
+    return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else ""
+
+
+def _asked(details: Details) -> Iterable[tuple[str, str]]:
+    for told in details.values():
+        given = given_to(told)
+        if "project_id" in given:
+            continue
+        for name, value in sorted(given.items(), key=lambda item: (*FIRST, item[0]).index(item[0])):
+            if name not in UNTOLD and value not in (None, "", [], {}):
+                text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1)
+                yield WORDS.get(name, name.replace("_", " ").capitalize()), without_signatures(text)
+
+
+def batch_counts(details: Details) -> dict[str, int]:
+    """Return how many items of a batch became what, from what its task returned; nothing where it is none."""
+    for told in details.values():
+        summary = told.get(RETURNED)
+        counts = summary.get("counts") if isinstance(summary, dict) else None
+        if isinstance(counts, dict):
+            return {str(word): count for word, count in counts.items() if isinstance(count, int) and count}
+    return {}
