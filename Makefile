@@ -9,6 +9,9 @@ STAMP := .venv/complete
 UI_STAMP := .venv/complete-ui
 # Groups of tests (tests/conftest.py) in two processes, in the order in which they are collected.
 SIDE_BY_SIDE := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+# What users are shown, run as a whole: `make test-docs`.
+SHOWN := tests/docs/test_pages.py tests/docs/test_whole_runs.py tests/airflow/test_example_dag.py \
+	tests/airflow/test_example_face_swap.py
 # Bytecode written once saves seconds at every start of Airflow.
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
@@ -28,14 +31,13 @@ demo: $(STAMP) ## photos become clips in a real Airflow; KEEP=1 keeps its web UI
 	@$(BIN)/python -m tools.demo $(if $(KEEP),--keep) $(if $(YES),--yes)
 
 test: $(STAMP) ## run the tests, in two processes; ARGS="..." goes to pytest ("-n 0": in one)
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) --ignore tests/docs/test_pages.py --ignore tests/docs/test_whole_runs.py \
-		--ignore tests/airflow/test_each_tool.py $(ARGS)
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(SHOWN:%=--ignore %) --ignore tests/airflow/test_each_tool.py $(ARGS)
 
 test-tools: $(STAMP) ## each of the API's tools in a DAG of its own, its files from S3 (half a minute)
 	@$(BIN)/python -m pytest tests/airflow/test_each_tool.py $(ARGS)
 
-test-docs: $(STAMP) ## run what the pages in docs/ show (three minutes)
-	@$(BIN)/python -m pytest tests/docs/test_pages.py tests/docs/test_whole_runs.py $(ARGS)
+test-docs: $(STAMP) ## run what the pages in docs/ show, and the examples (four minutes)
+	@$(BIN)/python -m pytest $(SHOWN) $(ARGS)
 
 test-crash: $(STAMP) ## paying once, proven by killing things (some 8 minutes, needs PostgreSQL); SHORT=1: the chief rows
 	@$(BIN)/python -m pytest tests_crash --ignore tests_crash/test_batch.py $(if $(SHORT),--short) $(ARGS)
