@@ -51,10 +51,54 @@ def when_taken(operator: BaseOperator, context: Context, note: Callable[[], None
     task.on_success_callback = [*callbacks, lambda _: note()]
 
 
-class WaitingTask(BaseOperator):
-    """Base of the tasks that wait for a project."""
+class ApiTask(BaseOperator):
+    """Base of the tasks that ask Magic Hour for something."""
 
     magichour_conn_id: str
+
+    @cached_property
+    def hook(self) -> MagicHourHook:
+        """The way to the API; one for all that a run of the task does, so the connection is resolved once."""
+        from airflow_provider_magichour.hooks import MagicHourHook
+
+        return MagicHourHook(self.magichour_conn_id)
+
+    def deadline(self, context: Context, began: float, timeout: float) -> float:
+        """Return when a wait of this try ends, in seconds since the epoch: ``execution_timeout`` counts, too.
+
+        :param began: when it begins, in seconds since the epoch.
+        :param timeout: seconds that it may take.
+        """
+        from airflow_provider_magichour.waiting.watch import deadline
+
+        started, limit = context["ti"].start_date, self.execution_timeout
+        return deadline(
+            began,
+            timeout,
+            task_started=started.timestamp() if started else None,
+            execution_timeout=limit.total_seconds() if limit else None,
+        )
+
+    def defer_until(self, deadline: float, trigger: Any) -> NoReturn:
+        """Hand a wait over to the triggerer.
+
+        :param deadline: when the trigger ends at the latest, in seconds since the epoch.
+        """
+        self.defer(
+            trigger=trigger,
+            method_name="execute_complete",
+            timeout=timedelta(seconds=max(0.0, deadline - time.time()) + BACKSTOP),
+        )
+
+    def push(self, context: Context, **values: Any) -> None:
+        """Push side keys of XCom, where the task pushes at all."""
+        for key, value in values.items() if self.do_xcom_push else ():
+            with informing(f"the XCom {key!r}"):
+                context["ti"].xcom_push(key=key, value=value)
+
+
+class WaitingTask(ApiTask):
+    """Base of the tasks that wait for a project."""
 
     def conclude(self, context: Context, project: Project, kind: Kind) -> Any:
         """Return, or raise, what a finished project means to this task."""
@@ -79,13 +123,6 @@ class WaitingTask(BaseOperator):
             raise self.timed_out(
                 f"Airflow ended the wait for Magic Hour project {project}; is a triggerer running? {goes_on()}"
             ) from None
-
-    @cached_property
-    def hook(self) -> MagicHourHook:
-        """The way to the API; one for all that a run of the task does, so the connection is resolved once."""
-        from airflow_provider_magichour.hooks import MagicHourHook
-
-        return MagicHourHook(self.magichour_conn_id)
 
     def lookout(self) -> Lookout:
         """Return what looks at the project; to be closed."""
@@ -114,20 +151,14 @@ class WaitingTask(BaseOperator):
         :param tool: that makes the project, where that is known.
         """
         from airflow_provider_magichour.waiting.schedule import EXPECTED
-        from airflow_provider_magichour.waiting.watch import Watch, deadline
+        from airflow_provider_magichour.waiting.watch import Watch
 
         kind = self.project_kind()
         began = time.time() if started_at is None else started_at
-        started, limit = context["ti"].start_date, self.execution_timeout
         return Watch(
             project_id,
             started_at=began,
-            deadline=deadline(
-                began,
-                timeout,
-                task_started=started.timestamp() if started else None,
-                execution_timeout=limit.total_seconds() if limit else None,
-            ),
+            deadline=self.deadline(context, began, timeout),
             interval=interval,
             credits_charged=credits_charged,
             kind=kind,
@@ -138,11 +169,7 @@ class WaitingTask(BaseOperator):
         """Hand the wait over to the triggerer."""
         from airflow_provider_magichour.triggers import MagicHourProjectTrigger
 
-        self.defer(
-            trigger=MagicHourProjectTrigger.of(watch, self.magichour_conn_id),
-            method_name="execute_complete",
-            timeout=timedelta(seconds=max(0.0, watch.deadline - time.time()) + BACKSTOP),
-        )
+        self.defer_until(watch.deadline, MagicHourProjectTrigger.of(watch, self.magichour_conn_id))
 
     def end(self, context: Context, step: Step) -> Any:
         """Return, or raise, what the end of a wait on the worker means."""
@@ -174,12 +201,6 @@ class WaitingTask(BaseOperator):
             raise unreachable(ended)
         # The triggerer hands over no project: the API is asked for it, so that its URLs are fresh.
         return self.conclude(context, project or still_finished(self.hook.get_project(ended.project_id, kind)), kind)
-
-    def push(self, context: Context, **values: Any) -> None:
-        """Push side keys of XCom, where the task pushes at all."""
-        for key, value in values.items() if self.do_xcom_push else ():
-            with informing(f"the XCom {key!r}"):
-                context["ti"].xcom_push(key=key, value=value)
 
     def result(self, context: Context, project: Project, kind: Kind) -> dict[str, Any]:
         """Push the download URLs and return what a waiting task returns."""

@@ -5,30 +5,27 @@ from __future__ import annotations
 import math
 import re
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from functools import cached_property
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_provider_magichour import metrics
 from airflow_provider_magichour.api.arguments import checked_text
 from airflow_provider_magichour.api.arguments import path_of as text_at
-from airflow_provider_magichour.compat import AirflowException, BaseOperator, conf
+from airflow_provider_magichour.compat import AirflowException, conf
 from airflow_provider_magichour.fields import Items, ItemsField, SignedUrlField, credits, seconds, truth, whole
 from airflow_provider_magichour.informing import informing
 from airflow_provider_magichour.links import MagicHourProjectLink, push_library_link
 from airflow_provider_magichour.operators.arguments import arguments_of, signature, take_signed_urls
 from airflow_provider_magichour.operators.generate import FIELDS
-from airflow_provider_magichour.tasks import BACKSTOP, ended_by_airflow, when_taken
+from airflow_provider_magichour.tasks import ApiTask, ended_by_airflow, when_taken
 
 if TYPE_CHECKING:
     from airflow_provider_magichour.batch.manifest import Problems
     from airflow_provider_magichour.batch.night import Night
     from airflow_provider_magichour.batch.rules import Rules
     from airflow_provider_magichour.compat import Context
-    from airflow_provider_magichour.hooks import MagicHourHook
 
 # Arguments of the tools' own operators that are not fields of the API by the same name.
 ARGUMENTS = """
@@ -37,7 +34,7 @@ ARGUMENTS = """
 """.split()
 
 
-class OfItems(BaseOperator):
+class OfItems(ApiTask):
     """Base of what takes arguments that all its items share."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -173,13 +170,6 @@ class MagicHourBatchOperator(OfItems):
         self.template_fields = (*type(self).template_fields, *named)
         return given
 
-    @cached_property
-    def hook(self) -> MagicHourHook:
-        """The way to the API."""
-        from airflow_provider_magichour.hooks import MagicHourHook
-
-        return MagicHourHook(self.magichour_conn_id)
-
     def execute(self, context: Context) -> Any:
         """Begin a try: check all items, read what earlier tries did, and do the first leg."""
         night, problems = self._night(context)
@@ -224,11 +214,7 @@ class MagicHourBatchOperator(OfItems):
             self._tell(context, night)
             trigger = MagicHourBatchTrigger(**night.waits())
             if self._defers(context):
-                self.defer(
-                    trigger=trigger,
-                    method_name="execute_complete",
-                    timeout=timedelta(seconds=max(0.0, trigger.deadline - time.time()) + BACKSTOP),
-                )
+                self.defer_until(trigger.deadline, trigger)
             ended = night.wait(trigger.watches())
         self._tell(context, night)
         return self._end(context, night)
@@ -254,9 +240,7 @@ class MagicHourBatchOperator(OfItems):
         with informing("how far the batch is"):
             progress = night.progress()
             self.log.info("%s", line(progress))
-            for key, value in {"credits_charged": progress["credits"], "progress": progress}.items():
-                if self.do_xcom_push:
-                    context["ti"].xcom_push(key=key, value=value)
+            self.push(context, credits_charged=progress["credits"], progress=progress)
 
     def _defers(self, context: Context) -> bool:
         return truth("deferrable", self.deferrable) and truth("durable", self.durable)
@@ -318,7 +302,7 @@ class MagicHourBatchOperator(OfItems):
         from airflow_provider_magichour.batch.rules import Rules
         from airflow_provider_magichour.submission.names import default_name
 
-        ti, limit = context["ti"], self.execution_timeout
+        ti = context["ti"]
         destination = checked_text("destination", self.destination, "a folder")
         return Rules(
             destination=f"{destination.rstrip('/')}/",
@@ -329,7 +313,7 @@ class MagicHourBatchOperator(OfItems):
             item_timeout=seconds("item_timeout", self.item_timeout),
             on_unsure=self.on_unsure_submission,
             name=lambda item_id: default_name(ti, item_id),
-            until=ti.start_date.timestamp() + limit.total_seconds() if ti.start_date and limit else math.inf,
+            until=self.deadline(context, 0.0, math.inf),
         )
 
     def _results_uri(self, context: Context, rules: Rules) -> str:

@@ -5,22 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_magichour.compat import BaseOperator
 from airflow_provider_magichour.fields import Argument, SignedUrlField, seconds
+from airflow_provider_magichour.tasks import ApiTask
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
     from airflow_provider_magichour.api.schemas import FaceDetection
     from airflow_provider_magichour.compat import Context
-    from airflow_provider_magichour.hooks import MagicHourHook
     from airflow_provider_magichour.waiting.watch import Step
 
 
-class MagicHourDetectFacesOperator(BaseOperator):
+class MagicHourDetectFacesOperator(ApiTask):
     """Find the faces in an image or a video, for the ``face_mappings`` of a face swap; free for now (SDK 0.90.0).
 
     A local file or one in object storage is uploaded first. Waits on the worker: it takes seconds. Returns a list of
@@ -79,13 +77,6 @@ class MagicHourDetectFacesOperator(BaseOperator):
         self.poll_interval = poll_interval
         self.timeout = timeout
 
-    @cached_property
-    def hook(self) -> MagicHourHook:
-        """The way to the API; one for all that a run of the task does."""
-        from airflow_provider_magichour.hooks import MagicHourHook
-
-        return MagicHourHook(self.magichour_conn_id)
-
     def execute(self, context: Context) -> list[dict[str, str]]:
         """Upload the file, start the detection, wait for it, and return the paths of the faces."""
         from airflow_provider_magichour.api.faces import detection_body
@@ -103,8 +94,7 @@ class MagicHourDetectFacesOperator(BaseOperator):
         self.log.info("Magic Hour face detection %s was started", created.id)
         if created.credits_charged:
             self.log.warning("Face detection %s cost %d credits", created.id, created.credits_charged)
-        if self.do_xcom_push:
-            context["ti"].xcom_push(key="detection_id", value=created.id)
+        self.push(context, detection_id=created.id)
         note_inputs(self.hook, uris_of([target]))
         faces = self._finished(created.id, timeout, interval).faces
         self.log.info("Magic Hour face detection %s found %d faces", created.id, len(faces))
