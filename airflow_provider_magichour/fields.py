@@ -10,10 +10,10 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_provider_magichour.api.arguments import DEEPEST, given, truth_of
+from airflow_provider_magichour.api.library import library_url
 from airflow_provider_magichour.api.numbers import number_of
 from airflow_provider_magichour.api.signatures import secrets_in, shown, without_signatures
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
-from airflow_provider_magichour.links import library_url
 
 LONGEST = 366 * 24 * 3600
 """Seconds that may be asked for: more is a slip, and the greatest numbers are beyond any calendar."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
+from airflow_provider_magichour.api.library import LIBRARY, library_url
 from airflow_provider_magichour.compat import BaseOperatorLink
 from airflow_provider_magichour.informing import informing
 
 if TYPE_CHECKING:
     from airflow_provider_magichour.api.tools import Kind
     from airflow_provider_magichour.compat import BaseOperator, Context, TaskInstanceKey
-
-LIBRARY = "https://magichour.ai/my-library"
 
 
 class MagicHourProjectLink(BaseOperatorLink):
@@ -40,22 +38,10 @@ def push_link(context: Context, project_id: str, kind: Kind) -> None:
     :param kind: ``video``, ``image`` or ``audio``.
     """
     with informing("the link to the project"):
-        link = library_url(project_id, kind)
-    with informing("the link to the project"):
-        # The form of the URL: Magic Hour's inputs and outputs page, 2026-08-22.
-        link = f"{LIBRARY}?{kind}Id={quote(project_id, safe='')}"
-        context["ti"].xcom_push(key=MagicHourProjectLink().xcom_key, value=link)
+        context["ti"].xcom_push(key=MagicHourProjectLink().xcom_key, value=library_url(project_id, kind))
 
 
 def push_library_link(context: Context) -> None:
     """Make a link to the library visible, for a task of many projects; see :func:`push_link`."""
     with informing("the link to the library"):
         context["ti"].xcom_push(key=MagicHourProjectLink().xcom_key, value=LIBRARY)
-
-
-def library_url(project_id: str, kind: Kind) -> str:
-    """Return where a project is in the library, which the API takes for a file too.
-
-    Source: inputs and outputs page, 2026-08-22.
-    """
-    return f"{LIBRARY}?{kind}Id={quote(project_id, safe='')}"

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Literal
 
+from airflow_provider_magichour.api.library import LIBRARY
 from airflow_provider_magichour.api.numbers import number_of
 from airflow_provider_magichour.api.schemas import INCURABLE_CODES, Project
 from airflow_provider_magichour.api.signatures import shown
@@ -181,7 +182,7 @@ def _ways_out(bad: Mapping[str, Entry]) -> list[str]:
     if not unsure:
         return []
     return [
-        "Unsure: a project may exist. Look for these names at https://magichour.ai/my-library:",
+        f"Unsure: a project may exist. Look for these names at {LIBRARY}:",
         *(f"  {item_id}: {entry.name or entry.project_id or '(unknown)'}" for item_id, entry in unsure.items()),
         "Then put what you found into the key magichour_batch_adopt of this task (tab Storage, or REST), such as",
         f'  {{"{next(iter(unsure))}": "<project id>"}}, or null for the id where nothing was made, and clear the task.',

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from airflow_provider_magichour.api.library import LIBRARY
 from airflow_provider_magichour.api.signatures import discreet
 from airflow_provider_magichour.api.tools import Media
 from airflow_provider_magichour.sandbox.orders import UnreadablePictureError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 FETCH_TIMEOUT = 10.0
-LIBRARY = re.compile(r"https://magichour\.ai/my-library\?(?:video|image|audio)Id=(\w+)", re.ASCII)
+PROJECT = re.compile(rf"{re.escape(LIBRARY)}\?(?:video|image|audio)Id=(\w+)", re.ASCII)
 """A project of the account in place of a file (vendor's documentation, inputs and outputs)."""
 
 
@@ -97,7 +98,7 @@ class Inputs:
         """
         if path.startswith("saved-items/"):
             return Input(path, media, None)
-        project = LIBRARY.fullmatch(path)
+        project = PROJECT.fullmatch(path)
         if project and (result := self._result_of(project[1])):
             return Input(path, media, result.read_bytes())
         if path.startswith(("http://", "https://")):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from airflow_provider_magichour.api.answers import is_unknown
+from airflow_provider_magichour.api.library import LIBRARY
 from airflow_provider_magichour.api.schemas import Project, cost_text
 from airflow_provider_magichour.api.signatures import discreet
 from airflow_provider_magichour.exceptions import MagicHourApiError
@@ -168,7 +169,7 @@ def unsure_message(record: Record | Unreadable | None, why: str, *, key: str = K
     ]
     ways_out = [
         "Nothing more was sent, so nothing is paid twice.",
-        f"Look for {'that name' if known.name else 'a clip of this task'} at https://magichour.ai/my-library.",
+        f"Look for {'that name' if known.name else 'a clip of this task'} at {LIBRARY}.",
         '- It is there: adopt it. Put {"project_id": "<its id>"} into the key',
         f"  {key} of this task (tab Storage, or REST) and clear the task.",
         "- It is not: delete that key and clear the task. It submits anew.",

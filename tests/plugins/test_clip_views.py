@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_magichour.links import library_url
+from airflow_provider_magichour.api.library import library_url
 from airflow_provider_magichour.plugins.clip_pages.facts import batch_counts, conn_id_of, facts
 from airflow_provider_magichour.plugins.clip_pages.views import (
     CREDITS,

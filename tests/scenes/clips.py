@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_magichour.links import library_url
+from airflow_provider_magichour.api.library import library_url
 from tools.airflow.settings import migrated_database
 
 LINK = "_link_MagicHourProjectLink"

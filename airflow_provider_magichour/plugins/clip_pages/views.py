@@ -8,17 +8,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from math import ceil
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from airflow_provider_magichour.api.endpoints import checked_project_id
+from airflow_provider_magichour.api.library import LIBRARY, library_url
 from airflow_provider_magichour.api.signatures import discreet, without_signatures
 from airflow_provider_magichour.api.tool_rows import TOOLS
 from airflow_provider_magichour.api.tools import KINDS, Kind
 
 LINK, CREDITS, RETURNED = "_link_MagicHourProjectLink", "credits_charged", "return_value"
 """Keys of XComs; the first holds the project of a task as soon as there is one, whatever the task pushes."""
-
-LIBRARY = "https://magichour.ai/my-library"
 
 ON_A_PAGE = 24
 
@@ -53,7 +52,7 @@ class Project(NamedTuple):
     @property
     def url(self) -> str:
         """Where it is in the library; made here, as XComs are whatever someone has written there."""
-        return f"{LIBRARY}?{self.kind}Id={quote(self.id, safe='')}"
+        return library_url(self.id, self.kind)
 
 
 @discreet
