@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import copy
-import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow_provider_magichour.api.arguments import DEEPEST, given, truth_of
+from airflow_provider_magichour.api.arguments import DEEPEST, given, literal, truth_of
 from airflow_provider_magichour.api.library import library_url
 from airflow_provider_magichour.api.numbers import number_of
 from airflow_provider_magichour.api.signatures import secrets_in, shown, without_signatures
@@ -92,13 +90,8 @@ def _returned(text: str) -> dict[str, Any] | list[Any] | None:
     text = text.strip()
     if not text.startswith(("{", "[")) or "project_id" not in text or len(text) > LONGEST_RESULT:
         return None
-    for read in (json.loads, ast.literal_eval):
-        try:
-            value = read(text)
-        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-            continue
-        return value if isinstance(value, dict | list) else None
-    return None
+    value = literal(text)
+    return value if isinstance(value, dict | list) else None
 
 
 def truth_or_as_it_is(value: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import os
 from collections.abc import Mapping
 from itertools import accumulate
@@ -34,6 +36,16 @@ def truth_of(value: Any) -> bool | None:
     if getattr(value, "ndim", None) == 0:
         value = value.item()
     return value if isinstance(value, bool) else None
+
+
+def literal(text: str) -> Any:
+    """Return the value that a text writes, as JSON or as Python does; None for any other text."""
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            continue
+    return None
 
 
 def text_of(value: Any) -> str | None:

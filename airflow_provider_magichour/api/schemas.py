@@ -31,6 +31,11 @@ INCURABLE_CODES = frozenset(
 )
 
 
+def is_incurable_code(code: str | None) -> bool:
+    """Whether neither a new project nor a longer wait can heal what ended one with this code."""
+    return code is not None and (code in INCURABLE_CODES or code.startswith("invalid_"))
+
+
 class Discreet(BaseModel):
     """Shows what it holds, in every way that pydantic has, without queries and logins of URLs."""
 
@@ -187,8 +192,7 @@ class Project(_Read):
 
     @property
     def is_incurable(self) -> bool:
-        code = self.failure_code or ""
-        return code in INCURABLE_CODES or code.startswith("invalid_")
+        return is_incurable_code(self.failure_code)
 
     def result(self, kind: Kind) -> dict[str, Any]:
         """Return what a waiting task returns: JSON only, the same in every mode."""

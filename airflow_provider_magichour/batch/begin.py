@@ -109,8 +109,7 @@ def adopt(ledger: Ledger) -> None:
     told = ledger.adoptions()
     if not told:
         return
-    for number in range(ledger.header.chunks):
-        ledger.load(number)
+    ledger.load_all()
     left: dict[str, Any] = {}
     for item_id, project_id in told.items():
         entry = ledger.entries.get(item_id, Entry())
@@ -144,8 +143,7 @@ def _is_id(value: Any) -> bool:
 
 def spent(ledger: Ledger, items: Mapping[str, Item], plan: Plan) -> int:
     """Return the credits that the batch has cost, or may have, over all its tries."""
-    sealed = ledger.header.sealed.items()
-    total = sum(counts["credits"] for number, counts in sealed if int(number) not in ledger.chunks)
+    total = ledger.unread()["credits"]
     for item_id, entry in ledger.entries.items():
         if entry.is_unsure and entry.estimate is None and item_id in items:
             cost = estimated_cost(plan.request(items[item_id], "-"))

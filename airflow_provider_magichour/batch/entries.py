@@ -115,6 +115,10 @@ class Header(Discreet):
     returned: Noted | None = None
     stop: str | None = None
 
+    def redoes(self, entry: Entry) -> bool:
+        """Whether a person wants an item made anew that was complete before."""
+        return self.redo_since is not None and entry.tried < self.redo_since
+
 
 def counted(entries: Sequence[Entry]) -> dict[str, int]:
     """Count items by what became of them, and their credits."""

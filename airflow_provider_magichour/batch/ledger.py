@@ -15,7 +15,15 @@ from pydantic import ValidationError
 from airflow_provider_magichour.batch.entries import Entry, Header, Noted, counted
 from airflow_provider_magichour.batch.purse import Share
 from airflow_provider_magichour.exceptions import MagicHourError, MagicHourUnsureSubmissionError
-from airflow_provider_magichour.submission.record import ABSENT, Journal, Record, Returned, Slot, Unreadable
+from airflow_provider_magichour.submission.record import (
+    ABSENT,
+    Journal,
+    Record,
+    Returned,
+    Slot,
+    Unreadable,
+    from_text,
+)
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +67,7 @@ class Ledger:
         """
         value = Slot(self._store, KEY).value()
         try:
-            self.header = Header.model_validate(None if value is ABSENT else _object(value))
+            self.header = Header.model_validate(None if value is ABSENT else from_text(value))
         except ValidationError:
             found = self._found()
             self.header = Header(chunks=found, begun=found)
@@ -83,7 +91,7 @@ class Ledger:
         if value is ABSENT and may_be_deleted:
             self._dirty.add(number)
             value = {}
-        items = _object(value)
+        items = from_text(value)
         if not isinstance(items, dict):
             raise MagicHourUnsureSubmissionError(
                 f"The record {_key(number)} of up to {CHUNK} items in the task state store is lost or cannot be read.\n"
@@ -95,6 +103,19 @@ class Ledger:
         for item_id, each in items.items():
             self._place(item_id, number)
             self.entries[item_id] = _entry(each)
+
+    def load_all(self, *, may_be_deleted: bool = False) -> None:
+        """Read what was not read yet; see :meth:`load`."""
+        for number in range(self.header.chunks):
+            self.load(number, may_be_deleted=may_be_deleted)
+
+    def load_open(self) -> None:
+        """Read the chunks in which this try has something under way; see :meth:`load`."""
+        for number in self._open():
+            self.load(number)
+
+    def _open(self) -> list[int]:
+        return [number for number in range(self.header.begun) if str(number) not in self.header.sealed]
 
     def _place(self, item_id: str, number: int) -> None:
         self._chunk_of[item_id] = number
@@ -200,11 +221,10 @@ class Ledger:
     def seal(self) -> None:
         """Write all, and the header last: which chunks a later leg of this try need not read."""
         self.flush()
-        for number in range(self.header.begun):
-            if number in self.chunks and str(number) not in self.header.sealed:
-                entries = [self.entries[item_id] for item_id in self.chunks[number]]
-                if all(entry.status not in (None, "in_flight") for entry in entries):
-                    self.header.sealed[str(number)] = counted(entries)
+        for number in self._open():
+            entries = [self.entries[item_id] for item_id in self.chunks.get(number, ())]
+            if number in self.chunks and all(entry.status not in (None, "in_flight") for entry in entries):
+                self.header.sealed[str(number)] = counted(entries)
         self._keep(KEY, self.header.model_dump(mode="json", exclude_none=True))
 
     def note_returned(self, try_number: int, max_tries: int) -> None:
@@ -215,22 +235,25 @@ class Ledger:
         except Exception as error:
             log.warning("The success could not be noted (%s): a clear with redo='all' makes nothing anew", error)
 
+    def unread(self) -> Counter[str]:
+        """Return the counts of the sealed chunks that were not read."""
+        unread = (counts for number, counts in self.header.sealed.items() if int(number) not in self.chunks)
+        return sum((Counter(counts) for counts in unread), Counter())
+
     def counts(self, ids: Collection[str]) -> dict[str, int]:
         """Count all items by what became of them, without reading sealed chunks.
 
         :param ids: of the items that are wanted.
         """
         total = Counter(counted([entry for item_id, entry in self.entries.items() if item_id in ids]))
-        for number, counts in self.header.sealed.items():
-            if int(number) not in self.chunks:
-                total.update(counts)
+        total.update(self.unread())
         waiting = len(ids) - sum(count for status, count in total.items() if status not in ("credits", "waiting"))
         return {**total, "waiting": max(waiting, 0)}
 
     def adoptions(self) -> dict[str, Any]:
         """Return what a person has put into the key for adoptions; {} for nothing, or what cannot be read."""
         value = Slot(self._store, ADOPT).value()
-        adopted = {} if value is ABSENT else _object(value)
+        adopted = {} if value is ABSENT else from_text(value)
         if not isinstance(adopted, dict):
             log.warning('%s cannot be read: {"<item id>": "<project id>"} is needed, or null for the id', ADOPT)
             return {}
@@ -261,9 +284,9 @@ class ItemJournal(Journal):
         self._may_have_cost = entry.cost - entry.spent if entry.is_unsure else 0
 
     def read(self) -> Record | Unreadable | None:
-        entry, since = self._ledger.entries[self._id], self._ledger.header.redo_since
-        if since is not None and entry.tried < since and entry.project_id is not None:
-            # A person wants it made anew: to the decision it is a success that was cleared.
+        entry = self._ledger.entries[self._id]
+        if self._ledger.header.redoes(entry) and entry.project_id is not None:
+            # To the decision it is a success that was cleared.
             returned = Returned(project_id=entry.project_id, try_number=0, max_tries=-1)
             return entry.model_copy(update={"returned": returned})
         return entry
@@ -282,16 +305,6 @@ class ItemJournal(Journal):
 
 def _key(number: int) -> str:
     return f"{KEY}_{number:04}"
-
-
-def _object(value: Any) -> Any:
-    """Airflow's REST API and UI may hand over an object as JSON text."""
-    if isinstance(value, str):
-        try:
-            return json.loads(value)
-        except ValueError:
-            return None
-    return value
 
 
 def _entry(value: Any) -> Entry:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import re
@@ -10,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
-from airflow_provider_magichour.api.arguments import plain
+from airflow_provider_magichour.api.arguments import literal, plain
 from airflow_provider_magichour.api.signatures import discreet, shown
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 
@@ -128,12 +127,8 @@ def listed(value: Any) -> Iterator[tuple[str, Any]]:
     :raises MagicHourInvalidRequestError: when it is no list.
     """
     if isinstance(value, str) and value.lstrip().startswith("[") and len(value) <= LONGEST_TEXT:
-        for read in (json.loads, ast.literal_eval):
-            try:
-                value = read(value)
-                break
-            except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-                continue
+        read = literal(value)
+        value = value if read is None else read
     if isinstance(value, str | bytes | Mapping) or not hasattr(value, "__iter__"):
         raise MagicHourInvalidRequestError(
             f"items={shown(value)}: a list of dicts, what an upstream task returned, or the path or URI of a file "

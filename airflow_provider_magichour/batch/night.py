@@ -72,8 +72,7 @@ class Night:
     stopping: threading.Event
     _leg: Leg | None = field(default=None, init=False)
 
-    @property
-    def digest(self) -> str:
+    def _digest(self) -> str:
         """Tell what the manifest says from what it said before: as it stands there, as each leg asks for all items."""
         return digest_of([self.plan.digest(Item("", "", {})), [[item.id, item.fields] for item in self.items.values()]])
 
@@ -85,8 +84,7 @@ class Night:
         :raises MagicHourInvalidRequestError: an item cannot be; nothing was sent.
         """
         self.ledger.open()
-        for number in range(self.ledger.header.chunks):
-            self.ledger.load(number, may_be_deleted=True)
+        self.ledger.load_all(may_be_deleted=True)
         begin.adopt(self.ledger)
         paid = [item_id for item_id, entry in self.ledger.entries.items() if entry.project_id is not None]
         begin.check(self.items.values(), self.plan, paid, problems, priced=self.limit is not None)
@@ -94,7 +92,7 @@ class Night:
             self.ledger,
             self.items,
             self.plan,
-            digest=self.digest,
+            digest=self._digest(),
             try_number=try_number,
             max_tries=max_tries,
             redoes_all=redoes_all,
@@ -113,13 +111,12 @@ class Night:
                 f"The record {KEY} was deleted while this batch was under way: what renders is not known any more.\n"
                 "Nothing more was sent. Clear the task to make all of it anew, which pays again."
             )
-        if self.ledger.header.digest != self.digest:
+        digest = self._digest()
+        if self.ledger.header.digest != digest:
             # A template that reads the clock is another one in each leg, and must not pay in each.
             log.warning("The items have changed since this try began: what it has submitted stays as it is")
-            self.ledger.header.digest = self.digest
-        for number in range(self.ledger.header.begun):
-            if str(number) not in self.ledger.header.sealed:
-                self.ledger.load(number)
+            self.ledger.header.digest = digest
+        self.ledger.load_open()
         begin.adopt(self.ledger)
         now, wanted = time.time(), None if ended is None else set(ended)
         return [
@@ -212,8 +209,7 @@ class Night:
         :raises MagicHourStorageError: the result lines cannot be written.
         """
         header, ledger = self.ledger.header, self.ledger
-        for number in range(header.chunks):
-            ledger.load(number)
+        ledger.load_all()
         told = list(results.lines(ledger.entries, list(self.items), self.rules.destination))
         results.write(self.results, self.rules.conn_id, told)
         summary = results.summary(

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 from airflow_provider_magichour.api.library import LIBRARY
 from airflow_provider_magichour.api.numbers import number_of
-from airflow_provider_magichour.api.schemas import INCURABLE_CODES, Project
+from airflow_provider_magichour.api.schemas import Project, is_incurable_code
 from airflow_provider_magichour.api.signatures import shown
-from airflow_provider_magichour.batch.entries import Entry, Header
+from airflow_provider_magichour.batch.entries import Entry, Header, Status
 from airflow_provider_magichour.batch.ledger import ADOPT
 from airflow_provider_magichour.batch.purse import LimitReachedError
 from airflow_provider_magichour.exceptions import (
-    MagicHourApiError,
     MagicHourBatchError,
     MagicHourBatchFailedError,
     MagicHourError,
@@ -26,7 +25,7 @@ from airflow_provider_magichour.exceptions import (
 )
 from airflow_provider_magichour.submission.submit import BLAMELESS
 
-RESULTS = ("complete", "failed", "rejected", "unsure", "overdue", "not_submitted")
+RESULTS = tuple(status for status in get_args(Status) if status != "in_flight")
 """What a result line says of an item."""
 
 MOST_NAMED = 10
@@ -49,20 +48,15 @@ def at_start(entry: Entry, header: Header, *, line: str, is_cleared: bool, is_th
     if entry.line is not None and entry.line != line:
         return "worked"
     if entry.status == "complete":
-        return "worked" if is_redone(entry, header) else "left" if is_there else "fetched"
+        return "worked" if header.redoes(entry) else "left" if is_there else "fetched"
     if entry.status == "rejected" or (entry.status == "failed" and not is_curable(entry.error and entry.error[0])):
         return "worked" if is_cleared else "left"
     return "worked"
 
 
-def is_redone(entry: Entry, header: Header) -> bool:
-    """Whether a person wants an item made anew that was complete before."""
-    return header.redo_since is not None and entry.tried < header.redo_since
-
-
 def is_curable(code: str | None) -> bool:
     """Whether another project may heal what ended one with this code."""
-    return code != "canceled" and code not in INCURABLE_CODES and not (code or "").startswith("invalid_")
+    return code != "canceled" and not is_incurable_code(code)
 
 
 def after_failure(entry: Entry, project: Project, item_attempts: int) -> Entry:
@@ -187,8 +181,3 @@ def _ways_out(bad: Mapping[str, Entry]) -> list[str]:
         "Then put what you found into the key magichour_batch_adopt of this task (tab Storage, or REST), such as",
         f'  {{"{next(iter(unsure))}": "<project id>"}}, or null for the id where nothing was made, and clear the task.',
     ]
-
-
-def is_trouble(error: MagicHourError) -> bool:
-    """Whether it is the API, or the way to it: the next leg may find it well again."""
-    return isinstance(error, MagicHourApiError) and not isinstance(error, MagicHourRejectedError)

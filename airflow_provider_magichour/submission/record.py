@@ -188,7 +188,8 @@ def read_record(value: Any) -> Record | Unreadable:
     if value is None:
         return Unreadable("is lost: the store knows of it and has nothing")
     if isinstance(value, str) and value:
-        value = _json_or({"project_id": value}, value)
+        said = from_text(value)
+        value = said if isinstance(said, dict) else {"project_id": said if isinstance(said, str) else value}
     names_project = isinstance(value, Mapping) and ("version" not in value or "project_id" in value)
     if names_project and value.get("project_id") is None:
         return Unreadable()  # null is never written, so a person did that, or something else
@@ -198,13 +199,12 @@ def read_record(value: Any) -> Record | Unreadable:
         return Unreadable()
 
 
-def _json_or(default: Any, text: str) -> Any:
-    """Airflow's REST API and UI may hand over an object as JSON text."""
+def from_text(value: Any) -> Any:
+    """Return what a person has put into the store: Airflow's REST API and UI may hand over an object as JSON text."""
     try:
-        value = json.loads(text)
+        return json.loads(value) if isinstance(value, str) else value
     except ValueError:
-        return default
-    return {"project_id": value} if isinstance(value, str) else value if isinstance(value, dict) else default
+        return value
 
 
 def timestamp(now: float) -> str:
