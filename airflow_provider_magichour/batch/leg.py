@@ -233,17 +233,20 @@ class Leg:
             raise stops  # the store does not answer, or no longer belongs to this try
         return entry
 
-    def _fetch(self, item_id: str) -> tuple[Project | MagicHourError, list[str]]:
-        """Look at an item's project, and write its results; in a thread."""
+    def _fetch(self, item_id: str) -> tuple[Project | MagicHourError, list[str], list[int]]:
+        """Look at an item's project, and write its results; in a thread.
+
+        :return: the project, or why it cannot be seen or written; the names of its files; the bytes of those written.
+        """
         project_id = self.ledger.entries[item_id].project_id
         assert project_id is not None
         kind = self.plan.tool.kind
         try:
             project = self.hook.get_project(project_id, kind)
         except MagicHourApiError as error:
-            return error, []
+            return error, [], []
         if project.is_deleted or not project.is_complete:
-            return project, []
+            return project, [], []
         download = Download(
             self.hook,
             project_id,
@@ -256,18 +259,17 @@ class Leg:
             log=ItemLog(log, {"item": item_id}),
         )
         try:
-            files = [path.name for path in download.run()]
-            self.events["downloads"] += len(download.sizes)
-            self.events["bytes"] += sum(download.sizes)
-            return project, files
+            return project, [path.name for path in download.run()], download.sizes
         except MagicHourError as error:
-            return error, []
+            return error, [], download.sizes
 
     def _note_fetched(self, item_id: str, fetched: Future[Any]) -> None:
         if fetched.cancelled():
             return
         entry = self.ledger.entries[item_id]
-        seen, files = fetched.result()
+        seen, files, sizes = fetched.result()
+        self.events["downloads"] += len(sizes)
+        self.events["bytes"] += sum(sizes)
         since = self.rules.waits_since(entry, self.ledger.header)
         if isinstance(seen, Project):
             self._note_project(item_id, entry, seen, files)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from airflow_provider_magichour.api.requests import (
@@ -46,7 +47,7 @@ class Plan:
         :raises MagicHourInvalidRequestError: naming the field, its value and what is allowed.
         """
         fields = self._fields(item)
-        return tool_request(self.tool.name, fields, name=fields.get("name", name), validate=False, names=self._names())
+        return tool_request(self.tool.name, fields, name=fields.get("name", name), validate=False, names=self._names)
 
     def digest(self, item: Item) -> str:
         """Tell one item's request from another's, without reading its files; the name does not count."""
@@ -69,7 +70,7 @@ class Plan:
                 if self.validate:
                     refuse_impossible(request)
                 for path, value in request.files.items():
-                    extension_of(self._names().get(path, path), value, self._media(path))
+                    extension_of(self._names.get(path, path), value, self._media(path))
                 if priced and estimated_cost(request) is None:
                     problems.add(item.named, "max_credits cannot be kept: no price is known for it")
                 warnings.update(dict.fromkeys(field_warnings(request)))
@@ -79,16 +80,21 @@ class Plan:
 
     def locate(self, path: str, value: str) -> Source | None:
         """Return the file behind a field of a request."""
-        return source_of(self._names().get(path, path), value, self.conn_id, self._media(path))
+        return source_of(self._names.get(path, path), value, self.conn_id, self._media(path))
 
     def _media(self, path: str) -> Any:
         return self.tool.files[re.sub(r"\[\d+\]", "[]", path)]
 
+    @cached_property
     def _names(self) -> dict[str, str]:
         return {path: name for name, path in self.places.items()}
 
+    @cached_property
+    def _shared(self) -> dict[str, Any]:
+        return self._body(self.defaults)
+
     def _fields(self, item: Item) -> dict[str, Any]:
-        return _over(self._body(self.defaults), self._body(item.fields))
+        return _over(self._shared, self._body(item.fields))
 
     def _body(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Put arguments where the API has them."""
@@ -97,7 +103,7 @@ class Plan:
             path = self.places.get(name, name)
             for step in reversed(path.split(".")):
                 value = {step: value}
-            body = merge_extra(body, value, self._names()) if isinstance(value, Mapping) else body
+            body = merge_extra(body, value, self._names) if isinstance(value, Mapping) else body
         return body
 
 

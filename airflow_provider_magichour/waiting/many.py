@@ -18,7 +18,7 @@ from airflow_provider_magichour.waiting.watch import Step, Watch
 log = logging.getLogger(__name__)
 
 ENOUGH = 3
-"""One of so many that have ended is worth a leg of the task, which costs Airflow 1.3 s of CPU (measured on 3.3.2)."""
+"""One of so many that have ended is worth a leg of the task, which costs Airflow 0.5 s of CPU (docs/benchmarks.md)."""
 
 PATIENCE = 60.0
 """Seconds that a project which has ended waits for others at most."""

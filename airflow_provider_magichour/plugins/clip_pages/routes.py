@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from airflow_provider_magichour.plugins.clip_pages import asking, records, views
 from airflow_provider_magichour.plugins.clip_pages import facts as about
 from airflow_provider_magichour.plugins.clip_pages.places import MOUNT, Links, Part, prefix
-from airflow_provider_magichour.plugins.clip_pages.views import Clip, Details
+from airflow_provider_magichour.plugins.clip_pages.views import Clip, Details, Page
 
 HERE = Path(__file__).parent
 
@@ -77,7 +77,8 @@ def clip_page(
     known: dict[str, Any] = {"title": views.title_of(clip, told), "part": part, "links": links}
     items = items_in([clip], dag_id, run_id, details)
     if items[0].item:
-        return tiles(items, show, page, told, batch=clip, facts=about.facts(told), **known)
+        found = views.page_of_clips(items, show, page)
+        return tiles(found, told, total=len(items), batch=clip, facts=about.facts(told), **known)
     seen = asking.look(clip.project, about.conn_id_of(told)) if clip.project else asking.Seen(None)
     facts, counts = about.facts(told, seen.told), about.batch_counts(told)
     return answer("clip.html", clip=clip, seen=seen, facts=facts, counts=counts, **known)
@@ -92,9 +93,10 @@ def run_page(dag_id: str, run_id: str, show: str = "", page: int = 1, part: Part
     alone = [row.key for row in rows if row.is_batch or (row.is_ours and not row.project and row.map_index < 0)]
     details = records.read_details(dag_id, run_id, alone) if alone else {}
     clips = items_in(views.clips_of(rows, details), dag_id, run_id, details)
-    keys = {row.key for clip in views.page_of_clips(clips, show, page).clips for row in clip.tasks} - set(alone)
+    found = views.page_of_clips(clips, show, page)
+    keys = {row.key for clip in found.clips for row in clip.tasks} - set(alone)
     details |= records.read_details(dag_id, run_id, keys) if keys else {}
-    return tiles(clips, show, page, details, part=part, links=links)
+    return tiles(found, details, total=len(clips), part=part, links=links)
 
 
 def items_in(clips: list[Clip], dag_id: str, run_id: str, details: Details) -> list[Clip]:
@@ -103,13 +105,13 @@ def items_in(clips: list[Clip], dag_id: str, run_id: str, details: Details) -> l
     return views.with_items(clips, records.read_items(dag_id, run_id, batches), details) if batches else clips
 
 
-def tiles(clips: list[Clip], show: str, page: int, details: Details, **values: Any) -> Response:
+def tiles(found: Page, details: Details, **values: Any) -> Response:
     """Show a page of clips."""
-    found, shown = views.page_of_clips(clips, show, page), []
+    shown = []
     for clip in found.clips:
         told = {row.key: details[row.key] for row in clip.tasks if row.key in details}
         shown.append((clip, views.title_of(clip, told), {} if clip.item else about.batch_counts(told)))
-    return answer("run.html", found=found, tiles=shown, total=len(clips), **values)
+    return answer("run.html", found=found, tiles=shown, **values)
 
 
 def clip_file(
