@@ -106,11 +106,7 @@ constraints: $(STAMP) ## resolve the versions in constraints/ anew; AIRFLOW=3.3.
 	@sh tools/constraints.sh $(AIRFLOW)
 
 constraints-docs: $(STAMP) ## resolve the versions of the tools for documentation and test-api anew
-	@for group in docs api; do \
-		$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --group $$group --constraints $(CONSTRAINTS) \
-			--no-header --no-annotate --no-emit-index-url --no-emit-find-links | \
-			grep -vxFf $(CONSTRAINTS) >constraints/$$group.txt || exit 1; \
-	done
+	@sh tools/constraints.sh docs api
 
 clean: ## remove all that make has made, but the clips of the demo
 	rm -rf .venv .cache dist build .pytest_cache .mypy_cache .ruff_cache

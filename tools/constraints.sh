@@ -2,9 +2,23 @@
 # Resolves all that is installed for development with a version of Airflow, for the oldest Python supported, into
 # constraints/airflow-<minor version>.txt.
 # Usage: tools/constraints.sh [AIRFLOW_VERSION...], from the project's folder; by default those that are there.
+# Of the groups docs and api (tools/constraints.sh docs api) it resolves what the newest Airflow's do not have yet.
 set -eu
+newest=constraints/airflow-3.3.txt
+
+compiled() { # plain name==version lines: nothing of this machine, nor of where its packages come from
+    .venv/bin/uv pip compile --quiet --upgrade --python-version 3.11 \
+        --no-header --no-annotate --no-emit-index-url --no-emit-find-links "$@"
+}
+
 # shellcheck disable=SC2046,SC2048 -- versions have no blanks
 for airflow in ${*:-$(sed -n 's/^apache-airflow==//p' constraints/airflow-*.txt)}; do
+    case $airflow in
+        docs | api)
+            compiled --group "$airflow" --constraints $newest | grep -vxFf $newest >"constraints/$airflow.txt"
+            continue
+            ;;
+    esac
     # An older Airflow does not run with newer packages (3.0 with pydantic 2.12 refuses new runs), so it gets those
     # of its time. The newest gets today's, but for common-compat: the one that its own constraints pin is what most
     # have, and what this package has to run with.
@@ -22,8 +36,7 @@ for airflow in ${*:-$(sed -n 's/^apache-airflow==//p' constraints/airflow-*.txt)
         echo uv
         # 1.1 brings pandas, pyarrow and a dozen database drivers along; the Amazon provider does without.
         case $airflow in 3.1.*) echo 'sagemaker-studio<1.1' ;; esac
-    } | .venv/bin/uv pip compile --quiet --upgrade --python-version 3.11 --all-extras $newer \
-        --group "$group" --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+    } | compiled --all-extras $newer --group "$group" \
         --output-file "$file.new" pyproject.toml - >/dev/null
     grep -E '^[a-zA-Z0-9._-]+(\[[a-z,-]+\])?==[^ ]+$' "$file.new" >"$file"
     rm "$file.new"
