@@ -21,7 +21,6 @@ from airflow_provider_magichour.exceptions import (
 )
 from airflow_provider_magichour.operators import MagicHourDownloadOperator
 from airflow_provider_magichour.sensors import MagicHourProjectSensor
-from tests.batch.test_operator import batch, run_through
 from tests.operators.test_image_to_video import (
     RESUMED,
     operator,
@@ -32,6 +31,7 @@ from tests.operators.test_image_to_video import (
 )
 from tests.scenes.statsd import Metric, StatsD
 
+pytest_plugins = ["tests.scenes.batches"]
 pytestmark = pytest.mark.usefixtures("clock")
 
 KLING = {"model": "kling-3.0", "resolution": "720p"}
@@ -214,12 +214,9 @@ def test_the_page_and_its_dashboard_name_every_metric_and_no_other() -> None:
     assert set(QUERIED.findall(page)) <= set(told)
 
 
-def test_a_batch_tells_what_each_leg_has_paid_and_written(
-    statsd: StatsD, sandbox: Any, context: Any, store: Any, tmp_path: Path
-) -> None:
+def test_a_batch_tells_what_each_leg_has_paid_and_written(statsd: StatsD, sandbox: Any, night: Any) -> None:
     sandbox.faults.add("create", status=422, json={"message": "no"}, nth=6)
-    arguments = {"in_flight": 3, "tolerated_failures": 1, **KLING}
-    run_through(batch(tmp_path, **arguments), lambda: batch(tmp_path, **arguments), context(store))
+    assert night(in_flight=3, tolerated_failures=1, **KLING).run() == "success"
     told = counts(statsd)
     assert told["submitted"] == told["downloads"] == posts(sandbox) - 1
     assert told["refused"] == 1
