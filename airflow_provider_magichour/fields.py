@@ -16,6 +16,9 @@ from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 LONGEST = 366 * 24 * 3600
 """Seconds that may be asked for: more is a slip, and the greatest numbers are beyond any calendar."""
 
+ON_UNSURE = ("fail", "resubmit")
+"""What a task may do where it is not known whether a project was made."""
+
 LONGEST_RESULT = 100_000
 """Characters of a text that is read as what a waiting task returned: some fifty results with their signed URLs."""
 
@@ -215,6 +218,17 @@ def truth(name: str, value: Any) -> bool:
     if known is None:
         raise MagicHourInvalidRequestError(f"{name}={shown(value)}: true or false is needed")
     return known
+
+
+def choice(name: str, value: Any, allowed: Sequence[str]) -> str:
+    """Return an argument that is one of some words.
+
+    :param name: of the argument, for the message.
+    :raises MagicHourInvalidRequestError: for anything else.
+    """
+    if value not in allowed:
+        raise MagicHourInvalidRequestError(f"{name}={shown(value)}: {' or '.join(map(repr, allowed))} is needed")
+    return str(value)
 
 
 def whole(name: str, value: Any, least: int, most: int) -> int:

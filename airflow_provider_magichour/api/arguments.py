@@ -48,6 +48,17 @@ def literal(text: str) -> Any:
     return None
 
 
+def from_text(value: Any) -> Any:
+    """Return what a text says that is JSON, and anything else as it is.
+
+    Where a person, or Airflow's REST API and UI, has put a value into its database, that may be a text of it.
+    """
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
 def text_of(value: Any) -> str | None:
     """Return the text that a value means; None where it means none.
 

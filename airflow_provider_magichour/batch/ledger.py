@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from airflow_provider_magichour.api.arguments import from_text
 from airflow_provider_magichour.batch.entries import Entry, Header, Noted, counted
 from airflow_provider_magichour.batch.purse import Share
 from airflow_provider_magichour.exceptions import MagicHourError, MagicHourUnsureSubmissionError
@@ -22,7 +23,6 @@ from airflow_provider_magichour.submission.record import (
     Returned,
     Slot,
     Unreadable,
-    from_text,
 )
 
 log = logging.getLogger(__name__)

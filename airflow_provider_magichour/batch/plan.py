@@ -20,6 +20,7 @@ from airflow_provider_magichour.api.tools import Request, Tool
 from airflow_provider_magichour.batch.manifest import Item, Problems, digest_of
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 from airflow_provider_magichour.media.sources import Source, extension_of, source_of
+from airflow_provider_magichour.submission.budget import unpriced
 
 
 @discreet
@@ -72,7 +73,7 @@ class Plan:
                 for path, value in request.files.items():
                     extension_of(self._names.get(path, path), value, self._media(path))
                 if priced and estimated_cost(request) is None:
-                    problems.add(item.named, "max_credits cannot be kept: no price is known for it")
+                    problems.add(item.named, f"max_credits cannot be kept: {unpriced(request)[0]}")
                 warnings.update(dict.fromkeys(field_warnings(request)))
             except MagicHourInvalidRequestError as error:
                 problems.add(item.named, error.args[0].removesuffix(" Nothing was sent."))

@@ -178,6 +178,6 @@ def _ways_out(bad: Mapping[str, Entry]) -> list[str]:
     return [
         f"Unsure: a project may exist. Look for these names at {LIBRARY}:",
         *(f"  {item_id}: {entry.name or entry.project_id or '(unknown)'}" for item_id, entry in unsure.items()),
-        "Then put what you found into the key magichour_batch_adopt of this task (tab Storage, or REST), such as",
+        f"Then put what you found into the key {ADOPT} of this task (tab Storage, or REST), such as",
         f'  {{"{next(iter(unsure))}": "<project id>"}}, or null for the id where nothing was made, and clear the task.',
     ]

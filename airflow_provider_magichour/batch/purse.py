@@ -10,6 +10,7 @@ from airflow_provider_magichour.api.signatures import discreet
 from airflow_provider_magichour.api.tools import Request
 from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourInvalidRequestError
 from airflow_provider_magichour.hooks import MagicHourHook
+from airflow_provider_magichour.submission.budget import unpriced
 
 
 class LimitReachedError(MagicHourInvalidRequestError):
@@ -40,7 +41,7 @@ class Purse:
         with self._lock:
             if self.limit is not None:
                 if cost is None:
-                    raise MagicHourInvalidRequestError("max_credits cannot be kept: no price is known for it")
+                    raise MagicHourInvalidRequestError(f"max_credits cannot be kept: {unpriced(request)[0]}")
                 if self.spent + cost.credits > self.limit:
                     raise LimitReachedError(
                         f"{self.spent:g} credits are spent, and the next item's {cost.credits} would be above "

@@ -14,7 +14,17 @@ from airflow_provider_magichour import metrics
 from airflow_provider_magichour.api.arguments import checked_text
 from airflow_provider_magichour.api.arguments import path_of as text_at
 from airflow_provider_magichour.compat import AirflowException, conf
-from airflow_provider_magichour.fields import Items, ItemsField, SignedUrlField, credits, seconds, truth, whole
+from airflow_provider_magichour.fields import (
+    ON_UNSURE,
+    Items,
+    ItemsField,
+    SignedUrlField,
+    choice,
+    credits,
+    seconds,
+    truth,
+    whole,
+)
 from airflow_provider_magichour.informing import informing
 from airflow_provider_magichour.links import MagicHourProjectLink, push_library_link
 from airflow_provider_magichour.operators.arguments import arguments_of, signature, take_signed_urls
@@ -283,15 +293,10 @@ class MagicHourBatchOperator(OfItems):
         return night, problems
 
     def _check(self, context: Context) -> None:
-        from airflow_provider_magichour.api.signatures import shown
         from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 
-        allowed = {"redo": ("failed", "all"), "on_unsure_submission": ("fail", "resubmit")}
-        for name, values in allowed.items():
-            if getattr(self, name) not in values:
-                raise MagicHourInvalidRequestError(
-                    f"{name}={shown(getattr(self, name))}: {' or '.join(map(repr, values))} is needed"
-                )
+        choice("redo", self.redo, ("failed", "all"))
+        choice("on_unsure_submission", self.on_unsure_submission, ON_UNSURE)
         if truth("durable", self.durable) and "task_state_store" not in context:
             raise MagicHourInvalidRequestError(
                 "This Airflow has no task state store (3.3 has one): a retry of a batch would pay for all of it again. "

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_provider_magichour import metrics
 from airflow_provider_magichour.compat import conf
-from airflow_provider_magichour.fields import Argument, SignedUrlField, credits, seconds, truth, truth_or_as_it_is
+from airflow_provider_magichour.fields import (
+    ON_UNSURE,
+    Argument,
+    SignedUrlField,
+    choice,
+    credits,
+    seconds,
+    truth,
+    truth_or_as_it_is,
+)
 from airflow_provider_magichour.informing import informing
 from airflow_provider_magichour.links import MagicHourProjectLink, push_link
 from airflow_provider_magichour.operators.arguments import described, signature, take_signed_urls
@@ -257,14 +266,10 @@ class ToolOperator(WaitingTask):
 
     def _submission(self, context: Context, journal: Journal) -> Submission:
         """Check all that can be known before anything is sent."""
-        from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
         from airflow_provider_magichour.submission.budget import Budget
         from airflow_provider_magichour.submission.submit import Submission
 
-        if self.on_unsure_submission not in ("fail", "resubmit"):
-            raise MagicHourInvalidRequestError(
-                f"on_unsure_submission={self.on_unsure_submission!r}: 'fail' or 'resubmit' is needed"
-            )
+        choice("on_unsure_submission", self.on_unsure_submission, ON_UNSURE)
         for name in ("durable", "deferrable"):
             truth(name, getattr(self, name))
         self._timeout = seconds("timeout", self.timeout)

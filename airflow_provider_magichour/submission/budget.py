@@ -50,7 +50,7 @@ class Budget:
 
     def _within_limit(self, cost: Estimate | None, request: Request, limit: float) -> None:
         if cost is None:
-            why, advice = _unpriced(request)
+            why, advice = unpriced(request)
             raise MagicHourInvalidRequestError.unsent(
                 f"max_credits={limit:g} cannot be kept: {why}", f"{advice}, or leave out max_credits."
             )
@@ -76,7 +76,7 @@ class Budget:
         log.info("The account has %s credits; the estimate is %s", balance, cost.credits if cost else "unknown")
 
 
-def _unpriced(request: Request) -> tuple[str, str]:
+def unpriced(request: Request) -> tuple[str, str]:
     """Say for what no price is known, and what to do."""
     tool, body = request.tool, request.body
     if tool.has_models:

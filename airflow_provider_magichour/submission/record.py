@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from airflow_provider_magichour.api.arguments import from_text
 from airflow_provider_magichour.api.schemas import Discreet
 from airflow_provider_magichour.exceptions import MagicHourError
 
@@ -197,14 +197,6 @@ def read_record(value: Any) -> Record | Unreadable:
         return Record.model_validate(value)
     except ValidationError:
         return Unreadable()
-
-
-def from_text(value: Any) -> Any:
-    """Return what a person has put into the store: Airflow's REST API and UI may hand over an object as JSON text."""
-    try:
-        return json.loads(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
 
 
 def timestamp(now: float) -> str:

@@ -6,7 +6,6 @@ a note.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from airflow.utils.session import create_session
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from airflow_provider_magichour.api.arguments import from_text
 from airflow_provider_magichour.plugins.clip_pages.views import BATCH, CREDITS, LINK, RETURNED, Chunks, Key, Row, Told
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ def read_items(dag_id: str, run_id: str, keys: Iterable[Key], chunk: int | None 
             number = name.removeprefix(BATCH)
             if (task_id, map_index) in wanted and number.isdecimal():
                 # What a person has written by REST may be a text in a text.
-                found.setdefault((task_id, map_index), []).append((int(number), _plain(_plain(value))))
+                found.setdefault((task_id, map_index), []).append((int(number), from_text(from_text(value))))
     return found
 
 
@@ -116,13 +116,5 @@ def _xcoms(session: Session, names: tuple[str, ...], *wanted: Any) -> dict[Key, 
     query = query.where(XComModel.key.in_(names), *wanted)
     told: dict[Key, Told] = {}
     for task_id, index, name, value in session.execute(query):
-        told.setdefault((task_id, index), {})[name] = _plain(value)
+        told.setdefault((task_id, index), {})[name] = from_text(value)
     return told
-
-
-def _plain(value: Any) -> Any:
-    """Read a value as the workers of Airflow store it: JSON, as a text."""
-    try:
-        return json.loads(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
