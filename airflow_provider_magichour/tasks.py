@@ -90,6 +90,19 @@ class ApiTask(BaseOperator):
             timeout=timedelta(seconds=max(0.0, deadline - time.time()) + BACKSTOP),
         )
 
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Resume a task that was deferred, also where Airflow itself has ended that."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except AirflowException as error:
+            if not ended_by_airflow(error):
+                raise
+        return self.left_waiting(context)
+
+    def left_waiting(self, context: Context) -> Any:
+        """Do what is to be done where no trigger has ended a deferral in time."""
+        raise NotImplementedError
+
     def push(self, context: Context, **values: Any) -> None:
         """Push side keys of XCom, where the task pushes at all."""
         for key, value in values.items() if self.do_xcom_push else ():
@@ -112,17 +125,12 @@ class WaitingTask(ApiTask):
         """Return this task's error for a deadline that passed."""
         raise NotImplementedError
 
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Say what becomes of the project also where Airflow itself ends the deferral."""
-        try:
-            return super().resume_execution(next_method, next_kwargs, context)
-        except AirflowException as error:
-            if not ended_by_airflow(error):
-                raise
-            project = getattr(self, "project_id", None) or "(see this task's XCom project_id)"
-            raise self.timed_out(
-                f"Airflow ended the wait for Magic Hour project {project}; is a triggerer running? {goes_on()}"
-            ) from None
+    def left_waiting(self, context: Context) -> Any:
+        """Say what becomes of the project."""
+        project = getattr(self, "project_id", None) or "(see this task's XCom project_id)"
+        raise self.timed_out(
+            f"Airflow ended the wait for Magic Hour project {project}; is a triggerer running? {goes_on()}"
+        )
 
     def lookout(self) -> Lookout:
         """Return what looks at the project; to be closed."""

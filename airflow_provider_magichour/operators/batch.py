@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow_provider_magichour import metrics
 from airflow_provider_magichour.api.arguments import checked_text
 from airflow_provider_magichour.api.arguments import path_of as text_at
-from airflow_provider_magichour.compat import AirflowException, conf
+from airflow_provider_magichour.compat import conf
 from airflow_provider_magichour.fields import (
     ON_UNSURE,
     Items,
@@ -29,7 +29,7 @@ from airflow_provider_magichour.informing import informing
 from airflow_provider_magichour.links import MagicHourProjectLink, push_library_link
 from airflow_provider_magichour.operators.arguments import arguments_of, signature, take_signed_urls
 from airflow_provider_magichour.operators.generate import FIELDS
-from airflow_provider_magichour.tasks import ApiTask, ended_by_airflow, when_taken
+from airflow_provider_magichour.tasks import ApiTask, when_taken
 
 if TYPE_CHECKING:
     from airflow_provider_magichour.batch.manifest import Problems
@@ -198,13 +198,8 @@ class MagicHourBatchOperator(OfItems):
 
         return self._resumed(context, ended_in(event))
 
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Go on also where no triggerer has run the trigger: Airflow ends such a wait."""
-        try:
-            return super().resume_execution(next_method, next_kwargs, context)
-        except AirflowException as error:
-            if not ended_by_airflow(error):
-                raise
+    def left_waiting(self, context: Context) -> Any:
+        """Go on also where no triggerer has run the trigger."""
         self.log.warning("No triggerer has answered in time: is one running? Looking at all projects from here")
         return self._resumed(context, None)
 
