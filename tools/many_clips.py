@@ -1,10 +1,11 @@
 """A Magic Hour in a process of its own, where each project takes its own time and has a clip of its own.
 
-Usage: python -m tools.many_clips MEDIAN SEED; prints its URL. :class:`ManyClips` is the handle to it.
+Usage: python -m tools.many_clips MEDIAN SEED HELD_AFTER FOLDER; prints its URL. :class:`ManyClips` is the handle to it.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import random
@@ -33,6 +34,12 @@ TAIL = 3.3
 PATIENCE = 60.0
 """Seconds in which it must have started."""
 
+FOREVER = 1e9
+"""Seconds that a project is rendered that waits for a word of the test."""
+
+GO_ON = "go-on"
+"""The file that is there when no more projects are held."""
+
 PNG = b"\x89PNG"
 END_OF_PNG = 12
 """Bytes of a PNG's last part."""
@@ -41,14 +48,17 @@ END_OF_PNG = 12
 class OwnClips(Jobs):
     """Jobs whose render times are log-normal; each has the sandbox's small result, with the job's name in it."""
 
-    def __init__(self, sandbox: Sandbox, folder: Path, median: float, seed: int) -> None:
+    def __init__(self, sandbox: Sandbox, folder: Path, median: float, seed: int, held_after: float) -> None:
         super().__init__(sandbox.settings)
+        self._held_after = held_after
         self._folder = folder
         self._median = median
         self._chance = random.Random(seed)
 
     def open(self, job: Job) -> None:
         job.render_seconds = self._median * self._chance.lognormvariate(0.0, math.log(TAIL) / 1.645)
+        if len(self) >= self._held_after and not (self._folder / GO_ON).exists():
+            job.script = dataclasses.replace(job.script, render_seconds=FOREVER)
         super().open(job)
 
     def render(self, job: Job, output: Future[Outputs]) -> None:
@@ -82,18 +92,20 @@ class ManyClips:
     :param median: of the render times, in seconds.
     :param seed: of the render times.
     :param create_seconds: how long a create takes.
+    :param held_after: after so many projects, each is rendered until :meth:`finish` or :meth:`go_on` ends it.
     """
 
-    def __init__(self, median: float, seed: int = 0, create_seconds: float = 0.0) -> None:
+    def __init__(self, median: float, seed: int = 0, create_seconds: float = 0.0, held_after: float = math.inf) -> None:
         self.api_key = DEFAULT_API_KEY
-        self._command = [sys.executable, "-m", "tools.many_clips", str(median), str(seed)]
+        self._command = [sys.executable, "-m", "tools.many_clips", str(median), str(seed), str(held_after)]
+        self._held_after = held_after
         self._create_seconds = create_seconds
 
     def __enter__(self) -> Self:
-        folder = Path(tempfile.mkdtemp(prefix="many-clips-"))
+        self._folder = folder = Path(tempfile.mkdtemp(prefix="many-clips-"))
         self._guard = Guard(folder, remove=True)
         output = folder / "output"
-        self.pid = self._guard.start(self._command, {**os.environ, "TMPDIR": str(folder)}, output)
+        self.pid = self._guard.start([*self._command, str(folder)], {**os.environ, "TMPDIR": str(folder)}, output)
         end = time.monotonic() + PATIENCE
         while not (said := output.read_text() if output.exists() else "").endswith("\n"):
             if time.monotonic() > end or self._guard.exit_code(self.pid) is not None:
@@ -115,10 +127,27 @@ class ManyClips:
         """Return all projects that were made: ``id`` and ``name`` among what is told of each."""
         return list(self._http.get("/_sandbox/jobs").raise_for_status().json()["jobs"])
 
+    def finish(self, share: float = 1.0) -> None:
+        """End the renders of this share of those that are held now, at least of one."""
+        held = [
+            job["id"]
+            for number, job in enumerate(self.jobs())
+            if number >= self._held_after and job["status"] in ("queued", "rendering")
+        ]
+        for job_id in held[: math.ceil(len(held) * share)]:
+            self._http.patch(f"/_sandbox/jobs/{job_id}", json={"render_seconds": 0.0}).raise_for_status()
+
+    def go_on(self) -> None:
+        """Hold no more projects, and end those that are held."""
+        (self._folder / GO_ON).touch()
+        self.finish()
+
 
 def main() -> None:
-    with Sandbox(render=False) as sandbox, tempfile.TemporaryDirectory() as folder:
-        sandbox.jobs = OwnClips(sandbox, Path(folder), float(sys.argv[1]), int(sys.argv[2]))
+    median, seed, held_after = sys.argv[1:4]
+    folder = Path(sys.argv[4])
+    with Sandbox(render=False) as sandbox:
+        sandbox.jobs = OwnClips(sandbox, folder, float(median), int(seed), float(held_after))
         print(sandbox.url, flush=True)
         threading.Event().wait()
 
