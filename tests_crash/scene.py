@@ -11,10 +11,11 @@ from typing import Any
 
 from airflow_provider_magichour.sandbox.server import Sandbox
 from airflow_provider_magichour.submission.record import KEY
+from tests.scenes.examples import PHOTOS
 from tools.airflow.local import LocalAirflow
 from tools.airflow.rest import TERMINAL_RUN_STATES, TaskInstance
 
-PHOTO = Path(__file__).parent.parent / "example_dags" / "photos" / "cat.jpg"
+PHOTO = PHOTOS / "cat.jpg"
 URL = "https://example.com/photos/cat.jpg"
 TASK = "clip"
 LONG = 240.0

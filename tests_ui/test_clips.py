@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from airflow_provider_magichour.sandbox import Sandbox
+from tests.scenes.examples import EXAMPLES
 from tools.airflow.local import LocalAirflow
 from tools.airflow.settings import airflow_version
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.scenes.airflow_fixture"]
 expect = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: make test-ui does it").expect
 
-EXAMPLES = Path(__file__).parent.parent / "example_dags"
 DAGS = """
 from airflow.sdk import DAG, task, task_group
 

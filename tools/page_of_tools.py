@@ -26,7 +26,7 @@ as voices, styles and resolutions, are the API's to judge: they change every few
 
 What a waiting task returned is a file too: `assets={{"video_file_path": wait.output}}`. Magic Hour then takes it from
 the library of the same account, and nothing is downloaded. Where single faces are to be swapped,
-`MagicHourDetectFacesOperator` finds them first: `example_dags/example_face_swap.py`.
+`MagicHourDetectFacesOperator` finds them first: [`example_face_swap.py`](examples.md).
 
 Under `max_credits` what has no published price is refused. Prices are of {prices}; expected times are the vendor's
 medians, and none is known of the newest tools.

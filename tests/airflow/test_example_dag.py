@@ -9,10 +9,8 @@ from typing import Any
 import pytest
 
 from tests.scenes.dag_runs import DAGS_IN, new_airflow, python
+from tests.scenes.examples import EXAMPLES, PHOTOS
 from tools.airflow.settings import airflow_version
-
-FOLDER = Path(__file__).parents[2] / "example_dags"
-PHOTOS = FOLDER / "photos"
 
 RUN = f"""
 import sys
@@ -29,26 +27,41 @@ import sys
 {DAGS_IN}
 bag = DagBag(sys.argv[1])
 docs = {{dag_id: dag.doc_md for dag_id, dag in bag.dags.items()}}
-described = [(dag.params.get_param(name).description, name) for dag in bag.dags.values() for name in dag.params]
-print(json.dumps([bag.import_errors, docs, [name for said, name in described if not said]]))
+params = [(name, dag.params.get_param(name)) for dag in bag.dags.values() for name in dag.params]
+unsaid = [name for name, param in params if not (param.description and param.schema.get("type"))]
+print(json.dumps([bag.import_errors, docs, unsaid]))
 """
 
 
 @pytest.fixture
 def airflow(sandbox: Any, tmp_path: Path) -> dict[str, str]:
     """The environment of an Airflow whose connection leads to the sandbox."""
-    return new_airflow(tmp_path / "airflow", FOLDER, magichour_default=sandbox.connection)
+    return new_airflow(tmp_path / "airflow", EXAMPLES, magichour_default=sandbox.connection)
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("example_*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("example_*.py")), ids=lambda path: path.stem)
 def test_example_is_read_and_says_what_it_is(airflow: dict[str, str], path: Path) -> None:
     if path.stem == "example_review" and airflow_version().startswith("3.0."):
         pytest.skip("Airflow 3.0 asks nobody: it has no human-in-the-loop operators")
-    errors, docs, undescribed = json.loads(python(airflow, "-c", READ, str(path)).splitlines()[-1])
+    errors, docs, unsaid = json.loads(python(airflow, "-c", READ, str(path)).splitlines()[-1])
     assert errors == {}
     assert path.stem in docs
-    assert all(docs.values())
-    assert undescribed == []
+    assert all("**Costs**" in doc and "**Needs**" in doc for doc in docs.values())
+    assert unsaid == []
+    assert ".expand(" not in path.read_text() or "map_index_template" in path.read_text()
+
+
+BUNDLES = """
+from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+print(*(bundle.name for bundle in DagBundlesManager().get_all_dag_bundles()))
+"""
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_airflow_loads_them_by_itself_with_load_examples_alone(airflow: dict[str, str], asked: bool) -> None:
+    said = python(airflow | {"AIRFLOW__CORE__LOAD_EXAMPLES": str(asked)}, "-c", BUNDLES)
+    assert ("airflow-provider-magichour-example-dags" in said.split()) is (asked and airflow_version() >= "3.3")
 
 
 def test_photos_become_clips(sandbox: Any, airflow: dict[str, str], tmp_path: Path) -> None:
@@ -56,7 +69,7 @@ def test_photos_become_clips(sandbox: Any, airflow: dict[str, str], tmp_path: Pa
     unfinished = {"status": "rendering", "downloads": [], "download": None}
     sandbox.faults.add("get", patch=unfinished)
     clips = tmp_path / "clips"
-    said = python(airflow, "-c", RUN, str(FOLDER), str(PHOTOS), f"{clips}/")
+    said = python(airflow, "-c", RUN, str(EXAMPLES), str(PHOTOS), f"{clips}/")
     assert "state: success" in said
     assert "cost: 720" in said
     submitted = sandbox.requests.to("create")
@@ -77,7 +90,7 @@ def test_a_photo_that_fails_leaves_the_others_their_clips_and_their_sum(
     sandbox: Any, airflow: dict[str, str], tmp_path: Path
 ) -> None:
     sandbox.faults.add("create", job={"outcome": "error", "code": "no_source_face", "render_seconds": 0})
-    said = python(airflow, "-c", RUN, str(FOLDER), str(PHOTOS), f"{tmp_path}/clips/")
+    said = python(airflow, "-c", RUN, str(EXAMPLES), str(PHOTOS), f"{tmp_path}/clips/")
     assert "state: failed" in said
     assert "cost: 480" in said
     assert len(sandbox.requests.to("create")) == 3
@@ -95,7 +108,7 @@ print("state:", run.state)
 def test_each_task_of_the_chain_works_on_what_the_one_before_has_made(
     sandbox: Any, airflow: dict[str, str], tmp_path: Path
 ) -> None:
-    said = python(airflow, "-c", CHAIN, str(FOLDER), f"{tmp_path}/clips/")
+    said = python(airflow, "-c", CHAIN, str(EXAMPLES), f"{tmp_path}/clips/")
     assert "state: success" in said
     image, video, larger = sandbox.requests.to("create")
     library = "https://magichour.ai/my-library"

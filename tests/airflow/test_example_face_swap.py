@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.airflow.test_example_dag import FOLDER, PHOTOS, airflow
+from tests.airflow.test_example_dag import airflow
 from tests.scenes.dag_runs import DAGS_IN, python
+from tests.scenes.examples import EXAMPLES, PHOTOS
 
 __all__ = ["airflow"]
 
@@ -31,7 +32,7 @@ def video(sandbox: Any, tmp_path: Path) -> Path:
 def test_the_first_face_that_is_found_in_a_video_is_swapped(
     sandbox: Any, airflow: dict[str, str], tmp_path: Path, video: Path
 ) -> None:
-    said = python(airflow, "-c", FACE_SWAP, str(FOLDER), str(video), str(PHOTOS / "cat.jpg"), f"{tmp_path}/clips/")
+    said = python(airflow, "-c", FACE_SWAP, str(EXAMPLES), str(video), str(PHOTOS / "cat.jpg"), f"{tmp_path}/clips/")
     assert "state: success" in said
     detection, swap = sandbox.requests.to("create")
     (mapping,) = swap.body["assets"]["face_mappings"]
@@ -44,7 +45,7 @@ def test_the_first_face_that_is_found_in_a_video_is_swapped(
 
 def test_without_a_face_nothing_is_paid(sandbox: Any, airflow: dict[str, str], tmp_path: Path, video: Path) -> None:
     sandbox.faults.add("get", patch={"faces": []})
-    said = python(airflow, "-c", FACE_SWAP, str(FOLDER), str(video), str(PHOTOS / "cat.jpg"), f"{tmp_path}/clips/")
+    said = python(airflow, "-c", FACE_SWAP, str(EXAMPLES), str(video), str(PHOTOS / "cat.jpg"), f"{tmp_path}/clips/")
     assert "state: failed" in said
     assert "face_mappings" in said
     assert len(sandbox.requests.to("create")) == 1

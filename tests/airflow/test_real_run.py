@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,12 @@ import pytest
 
 from airflow_provider_magichour.sandbox.server import Sandbox
 from tests.scenes.connections import connected
+from tests.scenes.examples import EXAMPLES
 from tests.scenes.statsd import StatsD
 from tools.airflow.local import LocalAirflow
 from tools.airflow.rest import TaskInstance
 
 pytest_plugins = ["tests.scenes.airflow_fixture"]
-
-EXAMPLES = Path(__file__).parents[2] / "example_dags"
 
 MODES = f"""
 from airflow.sdk import DAG
@@ -89,34 +87,6 @@ def test_the_example_dag_turns_photos_into_clips(airflow: LocalAirflow, tmp_path
     assert sorted(written) == sorted(str(clip) for clip in tmp_path.iterdir())
     assert all(Path(clip).read_bytes()[4:8] == b"ftyp" for clip in written)
     assert airflow.rest.xcom("example_image_to_video", run_id, "cost") == 3 * 240
-
-
-def test_clips_written_to_a_bucket_start_the_dag_that_waits_for_them(airflow: LocalAirflow, tmp_path: Path) -> None:
-    shutil.copy(EXAMPLES / "example_bucket_to_bucket.py", airflow.dag_folders[0])
-    (tmp_path / "clips").mkdir()
-    conf = {"photos": f"{(EXAMPLES / 'photos').as_uri()}/", "clips": f"{(tmp_path / 'clips').as_uri()}/"}
-    airflow.wait_for_dag("example_on_new_clips")
-    airflow.rest.unpause("example_on_new_clips")
-    run_id = airflow.rest.trigger("example_bucket_to_bucket", conf)
-    assert airflow.wait_for_run("example_bucket_to_bucket", run_id, 180) == "success"
-    clips = sorted(clip.as_uri() for clip in (tmp_path / "clips").iterdir())
-    assert len(clips) == 3
-    if version("apache-airflow").startswith("3.0."):
-        airflow.wait_for(lambda: consumers(airflow), 60, "the consumer has run")
-        pytest.skip("Airflow 3.0 starts the DAG that waits for an alias but does not tell it the events (3.1 does)")
-    assert airflow.wait_for(lambda: seen_by_consumer(airflow) == clips, 60, "the consumer has seen every clip")
-
-
-def consumers(airflow: LocalAirflow) -> list[str]:
-    """Return the ids of the finished runs of the consumer."""
-    runs = airflow.rest.call("GET", "/dags/example_on_new_clips/dagRuns")["dag_runs"]
-    return [run["dag_run_id"] for run in runs if run["state"] == "success"]
-
-
-def seen_by_consumer(airflow: LocalAirflow) -> list[str]:
-    """Return what the finished runs of the consumer were started for."""
-    runs = consumers(airflow)
-    return sorted(uri for run in runs for uri in airflow.rest.xcom("example_on_new_clips", run, "publish"))
 
 
 def test_tasks_tell_airflows_metrics_what_they_paid_and_how_they_waited(

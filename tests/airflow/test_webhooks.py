@@ -19,6 +19,7 @@ import pytest
 
 from airflow_provider_magichour.sandbox import Sandbox
 from tests.scenes.connections import connected
+from tests.scenes.examples import EXAMPLES
 from tests.scenes.webhooks import SECRET, api_server, body, deliver, signed
 from tools.airflow.local import LocalAirflow
 
@@ -68,6 +69,12 @@ def events(airflow: LocalAirflow) -> list[dict[str, Any]]:
     return [{"uri": event["uri"], **event["extra"]} for event in listed if event["uri"] in (COMPLETED, ERRORED)]
 
 
+def ended(airflow: LocalAirflow, dag_id: str) -> list[str]:
+    """Return the ids of a DAG's runs that have succeeded."""
+    runs = airflow.rest.call("GET", f"/dags/{dag_id}/dagRuns")["dag_runs"]
+    return [run["dag_run_id"] for run in runs if run["state"] == "success"]
+
+
 def logged(airflow: LocalAirflow) -> str:
     """What the API server has told since it started, as its operator sees it."""
     return airflow.component_log("api-server", 100_000)
@@ -91,11 +98,7 @@ def test_a_video_made_elsewhere_starts_the_documented_dag_which_downloads_it(
     answer = deliver(url, body(project_id=project_id))
     assert (answer.status_code, answer.json()) == (200, {"message": f"made an event of the asset {COMPLETED}"})
 
-    def finished() -> str | None:
-        runs = airflow.rest.call("GET", "/dags/fetch_completed_videos/dagRuns")["dag_runs"]
-        return next((run["dag_run_id"] for run in runs if run["state"] == "success"), None)
-
-    run_id = airflow.wait_for(finished, 90, "the DAG has run")
+    (run_id,) = airflow.wait_for(lambda: ended(airflow, "fetch_completed_videos"), 90, "the DAG has run")
     assert airflow.rest.xcom("fetch_completed_videos", run_id, "project_ids") == [project_id]
     (clip,) = clips.iterdir()
     assert project_id in clip.name
@@ -257,14 +260,36 @@ def test_failed_videos_start_the_documented_dag(airflow: LocalAirflow, url: str)
     airflow.wait_for(kept, 60, "the asset of failed videos is active")
 
     def reported() -> bool:
-        runs = airflow.rest.call("GET", "/dags/report_failed_videos/dagRuns")["dag_runs"]
-        done = [run["dag_run_id"] for run in runs if run["state"] == "success"]
         return any(
             "failed (A cat): no_source_face, Use a face" in airflow.rest.log("report_failed_videos", run, "report")
-            for run in done
+            for run in ended(airflow, "report_failed_videos")
         )
 
     airflow.wait_for(reported, 90, "the failure is reported")
+
+
+def test_the_example_fetches_what_is_done_and_tells_what_failed(
+    airflow: LocalAirflow, url: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    program = (EXAMPLES / "example_webhooks.py").read_text()
+    (airflow.dag_folders[0] / "example_webhooks.py").write_text(program.replace('"clips/"', f'"{tmp_path}/"'))
+    for dag_id in ("example_webhooks", "example_failed_videos"):
+        airflow.wait_for_dag(dag_id)
+        airflow.rest.unpause(dag_id)
+    project_id = a_project(sandbox)
+    for event, told_of in (("video.completed", project_id), ("video.errored", "broken")):
+        content = body(event, project_id=told_of)
+        airflow.wait_for(lambda content=content: "an event" in deliver(url, content).json()["message"], 60, event)
+
+    fetch, report = (
+        airflow.wait_for(lambda dag_id=dag_id: ended(airflow, dag_id), 90, f"{dag_id} has run")[0]
+        for dag_id in ("example_webhooks", "example_failed_videos")
+    )
+    assert airflow.rest.xcom("example_webhooks", fetch, "completed") == [project_id]
+    assert airflow.rest.task_instance("example_webhooks", fetch, "download", 0).raw["rendered_map_index"] == project_id
+    assert [path.name for path in tmp_path.iterdir()] == [f"{project_id}.mp4"]
+    (failed,) = airflow.rest.xcom("example_failed_videos", report, "report")
+    assert failed == "broken (A cat): no_source_face, Use a face"
 
 
 def test_neither_secret_nor_signature_nor_body_is_in_the_log(airflow: LocalAirflow, url: str) -> None:

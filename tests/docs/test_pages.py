@@ -28,6 +28,7 @@ from airflow_provider_magichour.operators import MagicHourImageToVideoOperator
 from airflow_provider_magichour.sandbox import Sandbox
 from airflow_provider_magichour.submission.record import Record, read_record
 from tests.scenes.connections import connected
+from tests.scenes.examples import PHOTOS
 from tests.scenes.snippets import exported, of, snippets
 from tools.airflow.local import LocalAirflow
 from tools.airflow.settings import migrated_database
@@ -39,7 +40,6 @@ if not hasattr(pytest.importorskip("airflow.sdk.execution_time.context"), "NEVER
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PHOTOS = ROOT / "example_dags" / "photos"
 BINARIES = Path(sys.executable).parent
 
 # These have tests of their own: the DAGs start on asset events, and the call needs a running receiver.
@@ -101,7 +101,7 @@ def airflow_home(folder: Path) -> dict[str, str]:
 def test_every_snippet_is_of_a_kind_that_is_run_here() -> None:
     # "py": the arguments on the page of all tools, of which test_tools makes requests.
     assert {snippet.language for snippet in ALL} == {"python", "bash", "json", "py", "ini", "dockerfile"}
-    known = {"airflow", "aws", "curl", "export", "magichour-sandbox", "make", "pip", "python"}
+    known = {"airflow", "aws", "cp", "curl", "export", "magichour-sandbox", "make", "pip", "python"}
     assert {shlex.split(command)[0] for _, command in COMMANDS} <= known
     for path in set(DOCS.glob("*.md")) - {DOCS / name for name in ELSEWHERE}:
         # A block that is indented otherwise, or says no language, would be left out silently.
@@ -371,6 +371,16 @@ def test_the_airflow_that_is_installed_is_the_newest_that_is_tested() -> None:
     tested = f"\napache-airflow=={named['AIRFLOW_VERSION']}\n"
     assert tested in (ROOT / "constraints" / "airflow-3.3.txt").read_text()
     assert image.text.startswith(f"FROM apache/airflow:{named['AIRFLOW_VERSION']}\n")
+
+
+def test_the_examples_are_copied_as_shown_and_are_those_of_the_table(tmp_path: Path) -> None:
+    (copy,) = commands("cp")
+    (tmp_path / "dags").mkdir()
+    path = f"{BINARIES}{os.pathsep}{os.environ['PATH']}"
+    run(["bash", "-e", "-c", copy], {**os.environ, "PATH": path}, tmp_path)
+    copied = {file.name for file in (tmp_path / "dags").glob("*.py")}
+    assert copied == set(re.findall(r"^\| `(example_\w+\.py)` \|", page("examples"), re.M))
+    assert {file.name for file in PHOTOS.iterdir()} == {file.name for file in (tmp_path / "dags/photos").iterdir()}
 
 
 def test_airflow_finds_the_provider_as_shown(tmp_path: Path) -> None:

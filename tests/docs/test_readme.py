@@ -20,7 +20,6 @@ from tests.scenes.snippets import exported, of, snippets
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-PHOTOS = ROOT / "example_dags" / "photos"
 BINARIES = Path(sys.executable).parent
 
 ALL = snippets(ROOT / "README.md")

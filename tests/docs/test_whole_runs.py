@@ -9,9 +9,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.airflow.test_example_dag import FOLDER
-from tests.docs.test_readme import BINARIES, DAG_FILE, PHOTOS, block, running_sandbox
+from tests.docs.test_readme import BINARIES, DAG_FILE, block, running_sandbox
 from tests.scenes.dag_runs import DAGS_IN, new_airflow, python
+from tests.scenes.examples import EXAMPLES, PHOTOS
 from tools.airflow.settings import migrated_database
 
 
@@ -47,8 +47,8 @@ print("state:", run.state)
 
 
 def test_a_bucket_of_photos_becomes_clips_in_one_task(sandbox: Any, tmp_path: Path, needs_store: None) -> None:
-    airflow = new_airflow(tmp_path / "airflow", FOLDER, magichour_default=sandbox.connection)
-    said = python(airflow, "-c", NIGHT, str(FOLDER), f"file://{PHOTOS}/", f"file://{tmp_path}/clips/")
+    airflow = new_airflow(tmp_path / "airflow", EXAMPLES, magichour_default=sandbox.connection)
+    said = python(airflow, "-c", NIGHT, str(EXAMPLES), f"file://{PHOTOS}/", f"file://{tmp_path}/clips/")
     assert "state: success" in said
     assert "3 of 3 clips for 720 credits" in said
     submitted = sandbox.requests.to("create")

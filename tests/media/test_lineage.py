@@ -20,8 +20,9 @@ from airflow_provider_magichour.exceptions import MagicHourError
 from airflow_provider_magichour.media.datasets import project_uri
 from airflow_provider_magichour.media.sources import file_uris
 from airflow_provider_magichour.operators import MagicHourDownloadOperator, MagicHourImageToVideoOperator
+from tests.scenes.examples import PHOTOS
 
-PHOTO = Path(__file__).parents[2] / "example_dags" / "photos" / "cat.jpg"
+PHOTO = PHOTOS / "cat.jpg"
 
 
 @pytest.fixture

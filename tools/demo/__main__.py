@@ -28,7 +28,7 @@ from tools.airflow.rest import TERMINAL_RUN_STATES, TaskInstance
 from tools.demo.view import DemoView
 
 PROJECT = Path(__file__).resolve().parents[2]
-DAGS = PROJECT / "example_dags"
+DAGS = PROJECT / "airflow_provider_magichour" / "example_dags"
 PHOTOS = DAGS / "photos"
 OUTPUT = PROJECT / "demo" / "output"
 DAG_ID = "example_image_to_video"

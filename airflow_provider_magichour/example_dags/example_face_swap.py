@@ -1,7 +1,9 @@
 """One face in a video is replaced: the faces in it are found first, and of these the first one is swapped.
 
-Needs a connection ``magichour_default``. On the real API it costs 120 credits (5 s at 24 a second, prices of August
-2026); face detection is free for now.
+**Costs** 120 credits on the real API (5 s at 24 a second, prices of August 2026); face detection is free for now. A
+video without a face costs nothing.
+
+**Needs** a connection `magichour_default`, a video and an image of the new face, both where the workers can read them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """A folder of photos becomes a folder of clips: one mapped task group for each photo.
 
-Needs a connection ``magichour_default``. On the real API it costs 240 credits a photo
-(5 s of kling-3.0 at 720p, prices of August 2026).
+**Costs** 240 credits a photo on the real API (5 s of kling-3.0 at 720p, prices of August 2026). The last task adds up
+what the run has cost; a clip that fails is refunded.
+
+**Needs** a connection `magichour_default`, and a folder that the workers can read: three photos come with this example.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from airflow_provider_magichour.retries import magichour_retry_policy
 from airflow_provider_magichour.sensors import MagicHourProjectSensor
 
 PHOTOS = Path(__file__).parent / "photos"
+# What Airflow's UI calls each copy.
+PHOTO_NAME = "{{ ti.xcom_pull('photos')[ti.map_index].rpartition('/')[2] }}"
 
 
 @dag(
@@ -38,7 +42,7 @@ def example_image_to_video():
     def photos(params: dict[str, str]) -> list[str]:
         return sorted(str(photo) for photo in Path(params["photos"]).glob("*.jpg"))
 
-    @task_group
+    @task_group(default_args={"map_index_template": PHOTO_NAME})
     def clip(photo: str):
         submit = MagicHourImageToVideoOperator(
             task_id="submit",
@@ -48,8 +52,6 @@ def example_image_to_video():
             end_seconds=5,
             prompt="the camera moves slowly towards the subject",
             max_credits=300,
-            # What Airflow calls the copy; 3.0 has no text there yet.
-            map_index_template="{{ task.image.rpartition('/')[2] if task.image is string else '' }}",
         )
         wait = MagicHourProjectSensor(
             task_id="wait",

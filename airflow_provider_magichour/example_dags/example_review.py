@@ -1,7 +1,9 @@
 """Each clip is published once a person has approved it, on the tab "Clips" of the run, below the clip itself.
 
-Airflow 3.1 or newer. Needs a connection ``magichour_default``. On the real API it costs 240 credits a photo
-(5 s of kling-3.0 at 720p, prices of August 2026).
+**Costs** 240 credits a photo on the real API (5 s of kling-3.0 at 720p, prices of August 2026), approved or not.
+
+**Needs** Airflow 3.1 or newer, a connection `magichour_default`, and a folder that the workers can read: three photos
+come with this example.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from airflow_provider_magichour.operators import MagicHourDownloadOperator, Magi
 from airflow_provider_magichour.sensors import MagicHourProjectSensor
 
 PHOTOS = Path(__file__).parent / "photos"
+# What Airflow's UI calls each copy.
+PHOTO_NAME = "{{ ti.xcom_pull('photos')[ti.map_index].rpartition('/')[2] }}"
 
 
 @dag(
@@ -47,7 +51,7 @@ def example_review():
             clip.copy(target / clip.name)
         return [str(target / ObjectStoragePath(clip).name) for clip in clips]
 
-    @task_group
+    @task_group(default_args={"map_index_template": PHOTO_NAME})
     def clip(photo: str):
         submit = MagicHourImageToVideoOperator(
             task_id="submit",
@@ -57,7 +61,6 @@ def example_review():
             end_seconds=5,
             prompt="the camera moves slowly towards the subject",
             max_credits=300,
-            map_index_template="{{ task.image.rpartition('/')[2] }}",
         )
         wait = MagicHourProjectSensor(task_id="wait", project_id=submit.output, deferrable=True, timeout=3600)
         download = MagicHourDownloadOperator(
@@ -65,7 +68,7 @@ def example_review():
         )
         review = ApprovalOperator(
             task_id="review",
-            subject="Publish the clip of {{ ti.xcom_pull('photos')[ti.map_index].rpartition('/')[2] }}?",
+            subject=f"Publish the clip of {PHOTO_NAME}?",
             # A retry would ask again.
             retries=0,
         )

@@ -1,7 +1,9 @@
 """One tool works on what another has made, without a download: a picture becomes a clip, and that a larger one.
 
-Needs a connection ``magichour_default``. On the real API it costs 240 credits for the clip (5 s of kling-3.0 at 720p,
-prices of August 2026), those of the picture by its model, and those of the larger clip, whose price is not published.
+**Costs** on the real API 240 credits for the clip (5 s of kling-3.0 at 720p, prices of August 2026), those of the
+picture by its model, and those of the larger clip, whose price is not published.
+
+**Needs** a connection `magichour_default`.
 """
 
 from __future__ import annotations
