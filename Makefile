@@ -1,7 +1,7 @@
 # Everything happens in .venv; nothing is installed elsewhere. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-crash test-batch test-matrix test-install test-ui test-tools test-docs test-api bench bench-media bench-batch figures check-api docs check format build constraints constraints-docs clean
+.PHONY: help setup demo test test-crash test-batch test-matrix test-install test-production test-ui test-tools test-docs test-api bench bench-media bench-batch figures check-api docs check format build constraints constraints-docs clean
 
 BIN := .venv/bin
 CONSTRAINTS := constraints/airflow-3.3.txt
@@ -12,6 +12,9 @@ SIDE_BY_SIDE := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 # What users are shown, run as a whole: `make test-docs`.
 SHOWN := tests/docs/test_pages.py tests/docs/test_whole_runs.py tests/airflow/test_example_dag.py \
 	tests/airflow/test_example_face_swap.py tests/airflow/test_examples_in_airflow.py
+# The rows of `make test-production` that are wanted, as pytest selects them.
+WANTED = $(subst $(SPACE), or ,$(strip $(ROWS)))
+SPACE := $(subst ,, )
 # Bytecode written once saves seconds at every start of Airflow.
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
@@ -44,6 +47,14 @@ test-crash: $(STAMP) ## paying once, proven by killing things (some 8 minutes, n
 
 test-batch: $(STAMP) ## 2,000 clips in one task, each paid for once, worker and triggerer killed 20 times; SHORT=1: 100, 4
 	@$(BIN)/python -m pytest -s tests_crash/test_batch.py $(if $(SHORT),--short) $(ARGS)
+
+test-production: .venv/production ## Celery, PostgreSQL, two of everything, under load and loss (40 minutes); ROWS="mapped faults", SHORT=1
+	@$(BIN)/python -m pytest -s tests_production $(if $(SHORT),--short) $(if $(ROWS),-k "$(WANTED)") $(ARGS)
+
+.venv/production: $(STAMP)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c $(CONSTRAINTS) --group production
+	@command -v redis-server >/dev/null || { apt-get update -qq && apt-get install -y -qq redis-server; } || true
+	@touch $@
 
 test-matrix: $(STAMP) ## all tests on Airflow 3.0 to 3.3, two Pythons each; AIRFLOW=3.0 PY=3.12: that one only
 	@$(BIN)/python -m tools.test_matrix $(if $(AIRFLOW),--airflow $(AIRFLOW)) $(if $(PY),--python $(PY)) -- $(SIDE_BY_SIDE) $(ARGS)

@@ -22,21 +22,22 @@ for airflow in ${*:-$(sed -n 's/^apache-airflow==//p' constraints/airflow-*.txt)
     # An older Airflow does not run with newer packages (3.0 with pydantic 2.12 refuses new runs), so it gets those
     # of its time. The newest gets today's, but for common-compat: the one that its own constraints pin is what most
     # have, and what this package has to run with.
+    groups="--group ui --group production"
     case $airflow in
-        3.0.*) newer="--exclude-newer 2025-09-10" group=test ;;
-        3.1.*) newer="--exclude-newer 2026-03-15" group=test ;;
-        3.2.*) newer="--exclude-newer 2026-06-20" group=test ;;
-        3.3.*) newer="--exclude-newer-package apache-airflow-providers-common-compat=2026-09-18" group=ui ;;
-        *) newer= group=ui ;;
+        3.0.*) newer="--exclude-newer 2025-09-10" groups="--group test" ;;
+        3.1.*) newer="--exclude-newer 2026-03-15" groups="--group test" ;;
+        3.2.*) newer="--exclude-newer 2026-06-20" groups="--group test" ;;
+        3.3.*) newer="--exclude-newer-package apache-airflow-providers-common-compat=2026-09-18" ;;
+        *) newer= ;;
     esac
     file=constraints/airflow-${airflow%.*}.txt
-    # shellcheck disable=SC2086 -- newer: none, or an option and its value
+    # shellcheck disable=SC2086 -- newer: none, or an option and its value; groups: options
     {
         echo "apache-airflow==$airflow"
         echo uv
         # 1.1 brings pandas, pyarrow and a dozen database drivers along; the Amazon provider does without.
         case $airflow in 3.1.*) echo 'sagemaker-studio<1.1' ;; esac
-    } | compiled --all-extras $newer --group "$group" \
+    } | compiled --all-extras $newer $groups \
         --output-file "$file.new" pyproject.toml - >/dev/null
     grep -E '^[a-zA-Z0-9._-]+(\[[a-z,-]+\])?==[^ ]+$' "$file.new" >"$file"
     rm "$file.new"

@@ -13,7 +13,6 @@ import re
 import struct
 import sys
 import tempfile
-import threading
 import time
 import zlib
 from concurrent.futures import Future
@@ -40,6 +39,9 @@ FOREVER = 1e9
 GO_ON = "go-on"
 """The file that is there when no more projects are held."""
 
+AWAY = "away"
+"""The file that is there while nobody listens."""
+
 PNG = b"\x89PNG"
 END_OF_PNG = 12
 """Bytes of a PNG's last part."""
@@ -56,7 +58,7 @@ class OwnClips(Jobs):
         self._chance = random.Random(seed)
 
     def open(self, job: Job) -> None:
-        job.render_seconds = self._median * self._chance.lognormvariate(0.0, math.log(TAIL) / 1.645)
+        job.render_seconds = render_time(self._median, self._chance)
         if len(self) >= self._held_after and not (self._folder / GO_ON).exists():
             job.script = dataclasses.replace(job.script, render_seconds=FOREVER)
         super().open(job)
@@ -68,6 +70,11 @@ class OwnClips(Jobs):
         own: Future[Outputs] = Future()
         own.set_result((Output(file, sample.width, sample.height),))
         super().render(job, own)
+
+
+def render_time(median: float, chance: random.Random) -> float:
+    """Return the next of render times that are log-normal, in seconds."""
+    return median * chance.lognormvariate(0.0, math.log(TAIL) / 1.645)
 
 
 def named(file: bytes, name: str) -> bytes:
@@ -98,6 +105,7 @@ class ManyClips:
     def __init__(self, median: float, seed: int = 0, create_seconds: float = 0.0, held_after: float = math.inf) -> None:
         self.api_key = DEFAULT_API_KEY
         self._command = [sys.executable, "-m", "tools.many_clips", str(median), str(seed), str(held_after)]
+        self._median, self._seed = median, seed
         self._held_after = held_after
         self._create_seconds = create_seconds
 
@@ -115,8 +123,7 @@ class ManyClips:
         self.url = said.strip()
         self._http = httpx.Client(base_url=self.url, trust_env=False, timeout=30)
         if self._create_seconds:
-            fault = {"route": "create", "delay": self._create_seconds, "times": None}
-            self._http.post("/_sandbox/faults", json=fault).raise_for_status()
+            self.fault(route="create", delay=self._create_seconds, times=None)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -126,6 +133,49 @@ class ManyClips:
     def jobs(self) -> list[dict[str, Any]]:
         """Return all projects that were made: ``id`` and ``name`` among what is told of each."""
         return list(self._http.get("/_sandbox/jobs").raise_for_status().json()["jobs"])
+
+    def render_times(self) -> list[float]:
+        """Return how long each of the projects is rendered, in the order in which they were made, in seconds."""
+        chance = random.Random(self._seed)
+        return [render_time(self._median, chance) for _ in self.jobs()]
+
+    def file_of(self, job_id: str, suffix: str) -> Path:
+        """Return the file that is a project's result."""
+        return self._folder / f"{job_id}{suffix}"
+
+    def add_job(self, render_seconds: float) -> str:
+        """Make a project that is rendered for so long, and return its id."""
+        body = {"script": {"render_seconds": render_seconds}}
+        return str(self._http.post("/_sandbox/jobs", json=body).raise_for_status().json()["id"])
+
+    def counted(self, route: str) -> int:
+        """Return how many requests one route has had."""
+        found = self._http.get("/_sandbox/requests", params={"route": "account"}).raise_for_status().json()
+        return int(found["counts"].get(route, 0))
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Return the last 50,000 requests: ``route``, ``at`` and ``connection`` among what is told of each."""
+        return list(self._http.get("/_sandbox/requests").raise_for_status().json()["requests"])
+
+    def fault(self, **script: Any) -> None:
+        """Script a fault, as :class:`~airflow_provider_magichour.sandbox.faults.Fault` has it."""
+        self._http.post("/_sandbox/faults", json=script).raise_for_status()
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Return the scripted faults; ``hits`` says how often each has happened."""
+        return list(self._http.get("/_sandbox/faults").raise_for_status().json()["faults"])
+
+    def change_key(self, key: str) -> None:
+        """Accept this API key alone from now on."""
+        self._http.put("/_sandbox/settings", json={"api_key": key}).raise_for_status()
+        self.api_key = key
+
+    def be_away(self, away: bool) -> None:
+        """Listen no more, and cut all connections; or listen again."""
+        if away:
+            (self._folder / AWAY).touch()
+        else:
+            (self._folder / AWAY).unlink()
 
     def finish(self, share: float = 1.0) -> None:
         """End the renders of this share of those that are held now, at least of one."""
@@ -149,7 +199,12 @@ def main() -> None:
     with Sandbox(render=False) as sandbox:
         sandbox.jobs = OwnClips(sandbox, folder, float(median), int(seed), float(held_after))
         print(sandbox.url, flush=True)
-        threading.Event().wait()
+        while True:
+            time.sleep(0.05)
+            if (folder / AWAY).exists():
+                sandbox.stop()
+            else:
+                sandbox.start()
 
 
 if __name__ == "__main__":

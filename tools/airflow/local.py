@@ -1,4 +1,4 @@
-"""A real Airflow on this machine, in a folder of its own: all four components, started and ended fast."""
+"""A real Airflow on this machine, in a folder of its own: all its components, started and ended fast."""
 
 from __future__ import annotations
 
@@ -31,6 +31,11 @@ from tools.airflow.settings import COMPONENTS, USER, component_environment, migr
 
 T = TypeVar("T")
 _NEVER = datetime.min.replace(tzinfo=UTC)
+_IMPORTED = ("Starting the ", " ready.")
+"""What a component's log says once it begins to work; the second is a Celery worker's."""
+
+_WATCHED = frozenset({"scheduler", "triggerer", "dag-processor"})
+"""Kinds of components whose last sign of life the API server tells."""
 
 
 class LocalAirflowError(RuntimeError):
@@ -42,7 +47,7 @@ class Terminated(KeyboardInterrupt):
 
 
 class LocalAirflow:
-    """Airflow's four components as separate processes on loopback, with LocalExecutor.
+    """Airflow's components as separate processes on loopback, with LocalExecutor unless the settings say otherwise.
 
     Use it as a context manager. On leaving it, also through an exception, Ctrl-C, SIGTERM, SIGKILL or a terminal that
     closes, no process, port or folder of it is left (`home` stays when it was given). Everything of it lives in `home`:
@@ -53,6 +58,8 @@ class LocalAirflow:
     :param env: more environment variables of all components (connections, `AIRFLOW__SECTION__KEY` settings).
     :param parallelism: worker processes, for one task each at a time. Not too few: in Airflow 3.3 a worker stays
         taken for up to 5 s after its task has ended.
+    :param components: the arguments of each component's `airflow` command, by a name of its own; several of a kind may
+        be there.
     :param sql_alchemy_conn: another database, which is migrated at the start; None for SQLite in `home`.
     :param boot_timeout: seconds until everything must be healthy.
     :param grace: seconds that the components get between SIGTERM and SIGKILL.
@@ -65,6 +72,7 @@ class LocalAirflow:
         home: Path | None = None,
         env: Mapping[str, str] | None = None,
         parallelism: int = 8,
+        components: Mapping[str, Sequence[str]] = COMPONENTS,
         sql_alchemy_conn: str | None = None,
         boot_timeout: float = 120,
         grace: float = 3,
@@ -82,6 +90,7 @@ class LocalAirflow:
         self._sql_alchemy_conn = sql_alchemy_conn
         self._boot_timeout = boot_timeout
         self._grace = grace
+        self._commands = components
         self._components: dict[str, Component] = {}
         self._home: Path | None = None
         self._stopped = threading.Event()
@@ -107,7 +116,7 @@ class LocalAirflow:
         self.stop()
 
     def start(self) -> None:
-        """Start all four components and return when they are healthy; seconds taken are in `phases`."""
+        """Start all components and return when they are healthy; seconds taken are in `phases`."""
         self._catch_signals()
         atexit.register(self.stop)
         try:
@@ -151,7 +160,7 @@ class LocalAirflow:
             self._timed("migration", lambda: migrate(environment))
         elif template and not (self._home / "airflow.db").exists():
             shutil.copyfile(template, self._home / "airflow.db")
-        for name, arguments in COMPONENTS.items():
+        for name, arguments in self._commands.items():
             command = [sys.executable, "-m", "airflow", *arguments]
             log = self._home / f"{name}.log"
             self._components[name] = Component(name, command, environment | self._env, log, self._guard)
@@ -159,7 +168,7 @@ class LocalAirflow:
     def _start_components(self) -> None:
         """Start the API server, which takes longest, on one processor and the others in turn on the second.
 
-        All four at once would share two processors, and everything waits for the slowest.
+        All at once would share two processors, and everything waits for the slowest.
         """
         # Its API for tasks is built at the first request, which takes seconds: better now than in a task.
         warming = threading.Thread(target=self._warm_up, daemon=True)
@@ -183,7 +192,7 @@ class LocalAirflow:
     def _wait_until_imported(self, component: Component, seconds: float = 5) -> None:
         """Return when the component has imported Airflow and begins its work: for speed only, so no error."""
         with contextlib.suppress(TimeoutError):
-            self.wait_for(lambda: "Starting the " in component.log_tail(), seconds)
+            self.wait_for(lambda: any(sign in component.log_tail() for sign in _IMPORTED), seconds)
 
     # waiting
 
@@ -204,7 +213,10 @@ class LocalAirflow:
             time.sleep(0.1)
 
     def wait_until_healthy(self, timeout: float = 60) -> None:
-        """Return when the API server answers and the other three have given a sign of life since their last start."""
+        """Return when the API server answers, and scheduler, triggerer and DAG processor have given a sign of life.
+
+        That is one since the last start of any of the kind.
+        """
         try:
             self.wait_for(lambda: not self._silent(), timeout, "healthy components")
         except TimeoutError as error:
@@ -213,8 +225,8 @@ class LocalAirflow:
 
     def _silent(self) -> list[str]:
         beats = {name.replace("_", "-"): beat for name, beat in self.rest.heartbeats().items()}
-        watched = [component for component in self._components.values() if component.name != "api-server"]
-        return [each.name for each in watched if each.started and beats.get(each.name, _NEVER) < each.started]
+        watched = [component for component in self._components.values() if component.kind in _WATCHED]
+        return [each.name for each in watched if each.started and beats.get(each.kind, _NEVER) < each.started]
 
     def wait_for_dag(self, dag_id: str, timeout: float = 60) -> None:
         """Return when the DAG is there.
@@ -322,10 +334,21 @@ class LocalAirflow:
             raise ValueError(f"{pid} is no process of this Airflow")
         send_signal(pid, signum)
 
-    def restart(self, component: str) -> None:
-        """Start a component again, after ending what is left of it; does not wait until it is healthy."""
+    def restart(self, component: str, env: Mapping[str, str] | None = None) -> None:
+        """Start a component again, after ending what is left of it; does not wait until it is healthy.
+
+        :param env: what changes in its environment from now on.
+        """
         stop_all([self._components[component]], self._grace)
+        self._components[component].environment.update(env or {})
         self._components[component].start()
+
+    def revive(self) -> list[str]:
+        """Start again what has ended by itself, as a service manager does, and return the names."""
+        ended = [each.name for each in self._components.values() if each.wanted and each.exit_code is not None]
+        for name in ended:
+            self.restart(name)
+        return ended
 
     def component_log(self, component: str, lines: int = 30) -> str:
         """The last lines of a component's output."""

@@ -8,8 +8,8 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
+from typing import Self
 
 from tools.airflow.guard import Guard
 from tools.airflow.processes import free_port
@@ -24,42 +24,69 @@ def postgres_folder() -> Path | None:
     return found[-1].parent if found else Path(initdb).parent if initdb else None
 
 
-@contextlib.contextmanager
-def local_postgres() -> Iterator[str]:
-    """Run a server in a temporary folder, and yield its SQLAlchemy address; nothing stays behind.
+class LocalPostgres:
+    """A server in a temporary folder; as a context manager it leaves nothing behind.
 
     PostgreSQL refuses to run as root: then it runs as the user that its package made.
 
     :raises FileNotFoundError: where PostgreSQL is not installed.
     """
-    programs = postgres_folder()
-    if programs is None:
-        raise FileNotFoundError("PostgreSQL is not installed; on Debian: apt-get install postgresql")
-    folder = Path(tempfile.mkdtemp(prefix="postgres-local-"))
-    port = free_port()
-    if os.geteuid() == 0:
-        shutil.chown(folder, SERVER_USER)
-    guard = Guard(folder, remove=True)
-    run = partial(_run, guard, folder / "output")
-    try:
-        run(programs / "initdb", "-D", folder / "data", "-A", "trust", "-U", "airflow", "--no-sync")
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
-        run(programs / "pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log", "-o", options, "start")
+
+    def __init__(self) -> None:
+        programs = postgres_folder()
+        if programs is None:
+            raise FileNotFoundError("PostgreSQL is not installed; on Debian: apt-get install postgresql")
+        self._programs = programs
+        self._port = free_port()
+        self.address = f"postgresql+psycopg2://airflow@127.0.0.1:{self._port}/airflow"
+
+    def __enter__(self) -> Self:
+        self._folder = Path(tempfile.mkdtemp(prefix="postgres-local-"))
+        if os.geteuid() == 0:
+            shutil.chown(self._folder, SERVER_USER)
+        self._guard = Guard(self._folder, remove=True)
         try:
-            run(programs / "createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "airflow", "airflow")
-            yield f"postgresql+psycopg2://airflow@127.0.0.1:{port}/airflow"
+            self._run("initdb", "-D", self._folder / "data", "-A", "trust", "-U", "airflow", "--no-sync")
+            self.start()
+            self._run("createdb", "-h", "127.0.0.1", "-p", str(self._port), "-U", "airflow", "airflow")
+        except BaseException:
+            self._guard.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.stop()
         finally:
-            run(programs / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop")
-    finally:
-        guard.close()
+            self._guard.close()
+
+    def start(self) -> None:
+        """Start the server, and return when it answers."""
+        options = f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder}"
+        options += " -c fsync=off -c max_connections=300"
+        self._pg_ctl("-w", "-l", self._folder / "log", "-o", options, "start")
+
+    def stop(self) -> None:
+        """Stop the server as a crash does: all connections are cut."""
+        self._pg_ctl("-m", "immediate", "stop")
+
+    def _pg_ctl(self, *arguments: Path | str) -> None:
+        self._run("pg_ctl", "-D", self._folder / "data", *arguments)
+
+    def _run(self, program: str, *arguments: Path | str) -> None:
+        words = [str(word) for word in (self._programs / program, *arguments)]
+        if os.geteuid() == 0:
+            words = ["runuser", "-u", SERVER_USER, "--", *words]
+        output = self._folder / "output"
+        pid = self._guard.start(words, os.environ, output)
+        while (code := self._guard.exit_code(pid)) is None:
+            time.sleep(0.02)
+        if code:
+            raise RuntimeError(f"{words[-1]}: {output.read_text()}")
 
 
-def _run(guard: Guard, output: Path, *command: Path | str) -> None:
-    words = [str(word) for word in command]
-    if os.geteuid() == 0:
-        words = ["runuser", "-u", SERVER_USER, "--", *words]
-    pid = guard.start(words, os.environ, output)
-    while (code := guard.exit_code(pid)) is None:
-        time.sleep(0.02)
-    if code:
-        raise RuntimeError(f"{words[-1]}: {output.read_text()}")
+@contextlib.contextmanager
+def local_postgres() -> Iterator[str]:
+    """Run a :class:`LocalPostgres`, and yield its SQLAlchemy address."""
+    with LocalPostgres() as server:
+        yield server.address

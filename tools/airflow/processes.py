@@ -27,7 +27,7 @@ class ProcessInfo:
 
 
 class Component:
-    """One Airflow command as a process that leads its own session; its output goes to `log`.
+    """One `airflow` command as a process that leads its own session; its output goes to `log`.
 
     Airflow's children move to process groups of their own but stay in the session, so the session is what is
     searched and killed. What leaves it as well is the guard's to end.
@@ -37,11 +37,12 @@ class Component:
         self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path, guard: Guard
     ) -> None:
         self.name = name
+        self.kind = command[list(command).index("airflow") + 1]
         self.log = log
         self.wanted = False
         self.started: datetime | None = None
         self._command = list(command)
-        self._environment = dict(environment)
+        self.environment = dict(environment)
         self._guard = guard
         self._pid: int | None = None
 
@@ -62,7 +63,7 @@ class Component:
         if self.processes():
             raise RuntimeError(f"{self.name} is still running")
         self.started = datetime.now(UTC)
-        self._pid = self._guard.start(self._command, self._environment, self.log)
+        self._pid = self._guard.start(self._command, self.environment, self.log)
         self.wanted = True
 
     def processes(self) -> list[ProcessInfo]:
