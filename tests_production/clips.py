@@ -27,6 +27,9 @@ UNSURE = "MagicHourUnsureSubmissionError"
 SETTLED = (UNSURE, "MagicHourRejectedError")
 """Errors that a person settles: an answer that was lost, a key that was refused."""
 
+STUCK = "stuck in queued reschedule"
+"""Airflow's event for a task that no worker has taken in time; it counts as no attempt."""
+
 HEAD = """
 from datetime import timedelta
 
@@ -256,16 +259,23 @@ class Clips:
         ):
             why.update(self._why(task_id, map_index, number) for number in range(1, tries))
         why.update(self.settled)
+        ((stuck,),) = self.production.ask("select count(*) from log where dag_id = %s and event = %s", self.name, STUCK)
+        why.update({"queued again by Airflow, the broker having lost them": stuck} if stuck else {})
         return "; ".join(f"{count} {reason}" for reason, count in why.most_common()) or "none"
 
     def _why(self, task_id: str, map_index: int, number: int) -> str:
         folder = self.production.airflow.home / "logs" / f"dag_id={self.name}" / f"run_id={self.run_id}"
         place = folder / f"task_id={task_id}" / (f"map_index={map_index}" if map_index >= 0 else "")
         log = place / f"attempt={number}.log"
-        if not log.exists():
-            return "never began"
-        errors = [error for line in log.read_text().splitlines() for error in _errors(line)]
-        return errors[-1] if errors else "ended without an error of its own"
+        lines = log.read_text().splitlines() if log.exists() else []
+        if errors := [error for line in lines for error in _errors(line)]:
+            return errors[-1]
+        told = self.production.ask(
+            "select event from log where (dag_id, task_id, map_index, try_number) = (%s, %s, %s, %s)"
+            " and event in ('state mismatch', 'heartbeat timeout')",
+            *(self.name, task_id, map_index, number),
+        )
+        return f"killed; Airflow's word is {told[-1][0]!r}" if told else "killed"
 
 
 def project_of(file: Path) -> str:
