@@ -11,7 +11,7 @@ UI_STAMP := .venv/complete-ui
 SIDE_BY_SIDE := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 # What users are shown, run as a whole: `make test-docs`.
 SHOWN := tests/docs/test_pages.py tests/docs/test_whole_runs.py tests/airflow/test_example_dag.py \
-	tests/airflow/test_example_face_swap.py tests/airflow/test_examples_in_airflow.py
+	tests/airflow/test_example_face_swap.py tests/airflow/test_examples_in_airflow.py tests/airflow/test_webhooks.py
 # The rows of `make test-production` that are wanted, as pytest selects them.
 WANTED = $(subst $(SPACE), or ,$(strip $(ROWS)))
 SPACE := $(subst ,, )
@@ -40,7 +40,7 @@ test-tools: $(STAMP) ## each of the API's tools in a DAG of its own, its files f
 	@$(BIN)/python -m pytest tests/airflow/test_each_tool.py $(ARGS)
 
 test-docs: $(STAMP) ## run what the pages in docs/ show, and the examples (five minutes)
-	@$(BIN)/python -m pytest $(SHOWN) $(ARGS)
+	@$(BIN)/python -m pytest tests/docs $(SHOWN) $(ARGS)
 
 test-crash: $(STAMP) ## paying once, proven by killing things (some 8 minutes, needs PostgreSQL); SHORT=1: the chief rows
 	@$(BIN)/python -m pytest tests_crash --ignore tests_crash/test_batch.py $(if $(SHORT),--short) $(ARGS)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_magichour import operators
 from airflow_provider_magichour.api.capabilities import PRICES_OF
 from airflow_provider_magichour.api.tool_rows import ROWS
 from airflow_provider_magichour.api.tools import Need, Price, Tool, value_at
@@ -18,22 +19,29 @@ INTRO = """\
 
 # All tools
 
-`MagicHourGenerateOperator` submits a project of any of these tools, once, as [Submit](submit.md) says of
-image-to-video. It takes the API's own fields by their names, templated at any depth; a path on this page such as
-`style.prompt` is `style={{"prompt": ...}}`. A file is given as there: a URL, a Magic Hour path, a local path or an
-object storage URI. Required fields and types are checked before anything is sent. The words that a field may have, such
-as voices, styles and resolutions, are the API's to judge: they change every few weeks.
+*New in 0.2.0.*
 
-What a waiting task returned is a file too: `assets={{"video_file_path": wait.output}}`. Magic Hour then takes it from
-the library of the same account, and nothing is downloaded. Where single faces are to be swapped,
-`MagicHourDetectFacesOperator` finds them first: [`example_face_swap.py`](examples.md).
+`MagicHourGenerateOperator` submits a project of any of these tools, and pays for it once, as
+[image-to-video](submit.md) does. Some tools also have an operator of their own, which their section names.
 
-Under `max_credits` what has no published price is refused. Prices are of {prices}; expected times are the vendor's
-medians, and none is known of the newest tools.
+- **Arguments** are the API's own fields, templated at any depth. A path on this page such as `style.prompt` means
+  `style={{"prompt": ...}}`.
+- **Files** are given [as for image-to-video](submit.md#the-image). The result of a task that waits is a file too:
+  `assets={{"video_file_path": wait.output}}`. Magic Hour takes it from the library of the same account, so nothing is
+  downloaded or uploaded.
+- **Checks**: required fields and types are checked before anything is sent. The words that a field may have, such as
+  voices, styles and resolutions, are left to the API, because they change every few weeks.
+- **Faces**: to swap single faces, find them first with `MagicHourDetectFacesOperator`, as in
+  [`example_face_swap.py`](examples.md).
+- **Prices** are of {prices}. [`max_credits`](costs.md#limit-a-task) refuses a tool without a published price. Usual
+  times are Magic Hour's medians; the newest tools have none yet.
 
 | tool | makes | price | usual time |
 | --- | --- | --- | --- |
 """
+
+OWN = {vars(getattr(operators, name)).get("tool"): name for name in operators.__all__}
+"""Which tool has which operator of its own."""
 
 LINE = 120
 """Characters of a line of code."""
@@ -93,8 +101,9 @@ def section(tool: Tool) -> str:
     )
     needs = "".join(f"\n{condition(need)}\n" for need in tool.needs)
     outputs = f"\n`{tool.outputs}` says how many results it makes.\n" if tool.outputs else ""
+    own = f" Its own operator is `{OWN[tool.name]}`." if tool.name in OWN else ""
     return (
-        f"\n## {tool.name}\n\n{tool.title} ({tool.kind}). Price: {price_of(tool)}. Usual time: {time_of(tool)}.\n"
+        f"\n## {tool.name}\n\n{tool.title} ({tool.kind}). Price: {price_of(tool)}. Usual time: {time_of(tool)}.{own}\n"
         f"\n| field | what it is |\n| --- | --- |\n{fields}{needs}{prices_of(tool)}{outputs}\n"
         f"```py\n{call(tool)}```\n"
     )

@@ -2,7 +2,7 @@
 
 httpx's own pool walks all its connections for each request: with 1,000 waiting projects a look costs several times the
 CPU that it costs here, and more again once requests queue up, without recovering (httpx 0.28, httpcore 1.0.9).
-aiohttp in this place was measured too: docs/benchmarks.md.
+aiohttp in this place was measured too: docs/measurements.md.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from airflow_provider_magichour.compat import AirflowFailException
 from airflow_provider_magichour.plugins.deliveries import MOST_BYTES
 from airflow_provider_magichour.plugins.receiver import MOST_SECONDS
 from airflow_provider_magichour.submission.record import PREVIOUS_KEPT
+from tools.page_of_benchmarks import PICTURE, picture, with_figures
 from tools.page_of_costs import with_prices
 from tools.test_install import RELEASES
 from tools.test_matrix import NEWEST_PYTHON, NEWEST_TRIED, OLDEST_PYTHON
@@ -72,6 +74,18 @@ def test_each_code_that_no_retry_cures_is_listed() -> None:
 
 def test_prices_are_those_of_the_tables() -> None:
     assert page("costs") == with_prices(page("costs")), "run `python -m tools.page_of_costs`"
+
+
+def test_the_figures_of_benchmarks_are_those_of_the_raw_output() -> None:
+    raw = page("measurements")
+    assert page("benchmarks") == with_figures(page("benchmarks"), raw), "run `python -m tools.page_of_benchmarks`"
+    assert PICTURE.read_text() == picture(raw), "run `python -m tools.page_of_benchmarks`"
+
+
+def test_what_is_required_is_what_is_said_to_be_required() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \| (>=[\d.]+) \|$", page("compatibility"), re.M)
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert sorted(map("".join, rows)) == sorted(wanted)
 
 
 def test_what_is_tried_is_what_is_said_to_be_tried() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from airflow_provider_magichour import exceptions, operators
+from airflow_provider_magichour import exceptions, get_provider_info, operators
 from airflow_provider_magichour.api.schemas import Project
 from airflow_provider_magichour.api.settings import settings_from
 from airflow_provider_magichour.compat import AirflowFailException, conf
@@ -27,13 +27,15 @@ from airflow_provider_magichour.hooks import MagicHourHook
 from airflow_provider_magichour.operators import MagicHourImageToVideoOperator
 from airflow_provider_magichour.sandbox import Sandbox
 from airflow_provider_magichour.submission.record import Record, read_record
+from tests.docs.test_readme import running_sandbox
+from tests.scenes.batches import IMAGE
 from tests.scenes.connections import connected
 from tests.scenes.examples import PHOTOS
 from tests.scenes.snippets import exported, of, snippets
 from tools.airflow.local import LocalAirflow
 from tools.airflow.settings import migrated_database
 
-pytest_plugins = ["tests.scenes.airflow_fixture"]
+pytest_plugins = ["tests.scenes.airflow_fixture", "tests.scenes.batches"]
 
 if not hasattr(pytest.importorskip("airflow.sdk.execution_time.context"), "NEVER_EXPIRE"):
     pytest.skip("the pages are tried on Airflow 3.3 alone", allow_module_level=True)
@@ -42,8 +44,8 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 BINARIES = Path(sys.executable).parent
 
-# These have tests of their own: the DAGs start on asset events, and the call needs a running receiver.
-ELSEWHERE = ("webhooks.md", "benchmarks.md")
+# Has tests of its own: the DAGs start on asset events, and the call needs a running receiver.
+ELSEWHERE = "webhooks.md"
 
 ALL = [snippet for page in sorted(DOCS.glob("*.md")) for snippet in snippets(page)]
 PYTHON = of("python", ALL)
@@ -96,17 +98,6 @@ def airflow_home(folder: Path) -> dict[str, str]:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "NO_PROXY": "127.0.0.1,localhost",
     }
-
-
-def test_every_snippet_is_of_a_kind_that_is_run_here() -> None:
-    # "py": the arguments on the page of all tools, of which test_tools makes requests.
-    assert {snippet.language for snippet in ALL} == {"python", "bash", "json", "py", "ini", "dockerfile"}
-    known = {"airflow", "aws", "cp", "curl", "export", "magichour-sandbox", "make", "pip", "python"}
-    assert {shlex.split(command)[0] for _, command in COMMANDS} <= known
-    for path in set(DOCS.glob("*.md")) - {DOCS / name for name in ELSEWHERE}:
-        # A block that is indented otherwise, or says no language, would be left out silently.
-        fences = len(re.findall(r"```", path.read_text()))
-        assert fences == 2 * (len(snippets(path)) + len(re.findall(r"```\{", path.read_text()))), path.name
 
 
 @dataclass
@@ -263,6 +254,26 @@ def test_the_lifecycle_rule_is_one_that_s3_takes(store: tuple[Any, str]) -> None
     assert client.get_bucket_lifecycle_configuration(Bucket="clips")["Rules"] == rule["Rules"]
 
 
+def test_unsure_items_are_adopted_as_shown(night: Any, sandbox: Sandbox) -> None:
+    shown = json_with("coffee")
+    task = night(items=[{"id": item_id, "image": IMAGE} for item_id in shown], submit_at_once=1)
+    sandbox.faults.add("create", nth=1, cut=True, after=True)
+    sandbox.faults.add("create", nth=2, cut=True)
+    assert task.run() == "failed"
+    assert task.statuses == dict.fromkeys(shown, "unsure")
+    (found,) = task.jobs
+    task.adopt(**{item_id: project and found.id for item_id, project in shown.items()})
+    assert task.clear() == "success", task.error
+    assert task.made == dict.fromkeys(shown, 1)
+
+
+def test_the_secret_of_webhooks_is_exported_as_the_option_of_the_provider() -> None:
+    (shown,) = [exported(command) for command in commands("export") if "WEBHOOK" in command]
+    (name,) = shown
+    _, section, option = name.split("__")
+    assert option.lower() in get_provider_info()["config"][section.lower()]["options"]
+
+
 @pytest.mark.parametrize("key", ["fingerprint", "not_before"])
 def test_the_record_is_one_that_the_operator_reads_and_writes(key: str) -> None:
     shown = json_with(key)
@@ -300,12 +311,16 @@ def test_fields_of_the_connection_have_the_bounds_that_are_shown() -> None:
     }
 
 
-def test_connections_in_the_environment_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
+def connections_shown() -> list[str]:
+    """Return the values of the connections that are exported."""
     shown = [exported(command) for command in commands("export") if "AIRFLOW_CONN_" in command]
-    assert len(shown) == 3
-    for variables in shown:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
+    return [variables["AIRFLOW_CONN_MAGICHOUR_DEFAULT"] for variables in shown]
+
+
+def test_connections_in_the_environment_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(connections_shown()) == 3
+    for value in connections_shown():
+        monkeypatch.setenv("AIRFLOW_CONN_MAGICHOUR_DEFAULT", value)
         settings = MagicHourHook().settings()
         if "8765" in settings.base_url:
             continue
@@ -329,9 +344,13 @@ def test_the_reference_has_every_public_class_of_operators() -> None:
         assert f".. autoclass:: airflow_provider_magichour.operators.{name}\n" in page("reference")
 
 
-def test_the_sandbox_command_has_the_options_that_are_shown() -> None:
+def test_the_sandbox_command_starts_as_shown() -> None:
     (command,) = commands("magichour-sandbox")
-    run([str(BINARIES / shlex.split(command)[0]), *shlex.split(command)[1:], "--help"], dict(os.environ))
+    shown = next(json.loads(value) for value in connections_shown() if "8765" in value)
+    with running_sandbox(command) as greeting:
+        printed = re.search(r"AIRFLOW_CONN_MAGICHOUR_DEFAULT='(.*)'", greeting)
+        assert printed, greeting
+        assert json.loads(printed[1]) | {"host": shown["host"]} == shown
 
 
 def test_the_sandbox_can_be_scripted_by_http(sandbox: Sandbox) -> None:

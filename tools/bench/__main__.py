@@ -1,4 +1,4 @@
-"""Measure what waiting for many projects costs, beside what people use today; docs/benchmarks.md says how to read it.
+"""Measure what waiting for many projects costs, beside what people use today; docs/measurements.md says how to read it.
 
 The exit code says whether all bounds are kept.
 """

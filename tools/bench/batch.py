@@ -1,4 +1,4 @@
-"""Measure what a batch costs Airflow beside mapped tasks, and what many items cost its worker; see docs/benchmarks.md.
+"""Measure what a batch costs Airflow beside mapped tasks, and what many items cost its worker: docs/measurements.md.
 
 Real components, PostgreSQL, and a Magic Hour of its own on this machine. Prints, and judges nothing.
 """
