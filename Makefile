@@ -15,6 +15,8 @@ SHOWN := tests/docs/test_pages.py tests/docs/test_whole_runs.py tests/airflow/te
 # The rows of `make test-production` that are wanted, as pytest selects them.
 WANTED = $(subst $(SPACE), or ,$(strip $(ROWS)))
 SPACE := $(subst ,, )
+# Mostly waits for its threads, so in more processes than there are cores: `make test-batch`.
+AT_EACH_LINE := tests/batch/test_killed_at_each_line.py
 # Bytecode written once saves seconds at every start of Airflow.
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
@@ -34,7 +36,8 @@ demo: $(STAMP) ## photos become clips in a real Airflow; KEEP=1 keeps its web UI
 	@$(BIN)/python -m tools.demo $(if $(KEEP),--keep) $(if $(YES),--yes)
 
 test: $(STAMP) ## run the tests, in two processes; ARGS="..." goes to pytest ("-n 0": in one)
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(SHOWN:%=--ignore %) --ignore tests/airflow/test_each_tool.py $(ARGS)
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(SHOWN:%=--ignore %) --ignore tests/airflow/test_each_tool.py \
+		--ignore $(AT_EACH_LINE) $(ARGS)
 
 test-tools: $(STAMP) ## each of the API's tools in a DAG of its own, its files from S3 (half a minute)
 	@$(BIN)/python -m pytest tests/airflow/test_each_tool.py $(ARGS)
@@ -45,8 +48,9 @@ test-docs: $(STAMP) ## run what the pages in docs/ show, and the examples (five 
 test-crash: $(STAMP) ## paying once, proven by killing things (some 8 minutes, needs PostgreSQL); SHORT=1: the chief rows
 	@$(BIN)/python -m pytest tests_crash --ignore tests_crash/test_batch.py $(if $(SHORT),--short) $(ARGS)
 
-test-batch: $(STAMP) ## 2,000 clips in one task, each paid for once, worker and triggerer killed 20 times; SHORT=1: 100, 4
+test-batch: $(STAMP) ## 2,000 clips in one task, each paid for once, killed 20 times, and a small one at each line; SHORT=1: 100, 4, some
 	@$(BIN)/python -m pytest -s tests_crash/test_batch.py $(if $(SHORT),--short) $(ARGS)
+	@$(BIN)/python -m pytest $(AT_EACH_LINE) --numprocesses 5 $(if $(SHORT),,--each-line)
 
 test-production: .venv/production ## Celery, PostgreSQL, two of everything, under load and loss (40 minutes); ROWS="mapped faults", SHORT=1
 	@$(BIN)/python -m pytest -s tests_production $(if $(SHORT),--short) $(if $(ROWS),-k "$(WANTED)") $(ARGS)

@@ -49,6 +49,10 @@ WITH_CLOCKS = (
 MOST_SLEEPS = 5_000
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--each-line", action="store_true", help="kill a batch at each line, not at some of them")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say what stays in one process, where there are several (pytest-xdist), and begin with what waits most.
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from airflow_provider_magichour.compat import AirflowFailException, TaskDeferred
 from airflow_provider_magichour.operators import MagicHourBatchOperator
 from tests.conftest import Store, TaskInstance
+from tests.scenes.killing import Killed
 
 IMAGE = "https://example.com/1.png"
 
@@ -60,49 +62,55 @@ class Night:
         self._folder = folder
         self._before = len(list(sandbox.jobs))
 
-    def run(self, **changes: Any) -> str:
-        """Run the next try, and return the state in which Airflow has the task then."""
+    def run(self, killer: Any = None, **changes: Any) -> str:
+        """Run the next try, and return the state in which Airflow has the task then.
+
+        :param killer: of its worker, in any of the legs.
+        """
         self.arguments |= changes
+        self.state = "running"
         self.ti = TaskInstance(task_id="night", try_number=self.ti.try_number + 1, max_tries=self.ti.max_tries)
         self.context = {"ti": self.ti, "task_state_store": self.store}
         self.result, self.error, self.legs = None, None, 0
         try:
-            self.result = self._through()
+            self.result = self._through(killer or nullcontext())
         except AirflowFailException as error:
             self.state, self.error = "failed", error
-        except Exception as error:
-            self.state = "up_for_retry" if self.ti.try_number <= self.ti.max_tries else "failed"
+        except (Killed, Exception) as error:
+            if self.state == "running":  # else Airflow has the success already
+                self.state = "up_for_retry" if self.ti.try_number <= self.ti.max_tries else "failed"
             self.error = error
-        else:
-            self.state = "success"
         return self.state
 
-    def clear(self, **changes: Any) -> str:
+    def clear(self, killer: Any = None, **changes: Any) -> str:
         """Run it again, as Airflow does after a clear."""
         self.ti.max_tries = self.ti.try_number + 2
-        return self.run(**changes)
+        return self.run(killer, **changes)
 
     def task(self) -> MagicHourBatchOperator:
         return batch(self._folder, **self.arguments)
 
-    def _through(self) -> Any:
+    def _through(self, killer: Any) -> Any:
         method = ""
         while self.legs < MOST_LEGS:
             self.legs += 1
             task = self.task()
             try:
-                if method:
-                    result = task.resume_execution(method, {"event": self.events[-1]}, self.context)
-                else:
-                    result = task.execute(self.context)
+                with killer:
+                    if method:
+                        result = task.resume_execution(method, {"event": self.events[-1]}, self.context)
+                    else:
+                        result = task.execute(self.context)
             except TaskDeferred as waiting:
                 method = waiting.method_name
                 self.triggers.append(waiting.trigger)
                 self.events.append(asyncio.run(first_event(waiting.trigger)).payload)
                 self.between()
                 continue
-            for callback in task.on_success_callback or ():
-                callback(self.context)
+            self.state = "success"
+            with killer:
+                for callback in task.on_success_callback or ():
+                    callback(self.context)
             return result
         raise AssertionError("it does not end")
 
