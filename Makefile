@@ -1,7 +1,7 @@
 # Everything happens in .venv; nothing is installed elsewhere. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-crash test-batch test-matrix test-install test-production test-ui test-tools test-docs test-api bench bench-media bench-batch figures check-api docs check format build constraints constraints-docs clean
+.PHONY: help setup demo test test-crash test-batch test-each-line test-matrix test-install test-production test-ui test-tools test-docs test-api bench bench-media bench-batch figures check-api docs check format build constraints constraints-docs clean
 
 BIN := .venv/bin
 CONSTRAINTS := constraints/airflow-3.3.txt
@@ -15,8 +15,8 @@ SHOWN := tests/docs/test_pages.py tests/docs/test_whole_runs.py tests/airflow/te
 # The rows of `make test-production` that are wanted, as pytest selects them.
 WANTED = $(subst $(SPACE), or ,$(strip $(ROWS)))
 SPACE := $(subst ,, )
-# Mostly waits for its threads, so in more processes than there are cores: `make test-batch`.
-AT_EACH_LINE := tests/batch/test_killed_at_each_line.py
+# What kills a worker at each line of the way, which takes minutes: `make test-each-line`.
+AT_EACH_LINE := tests/operators/test_killed_at_each_line.py tests/batch/test_killed_at_each_line.py
 # Bytecode written once saves seconds at every start of Airflow.
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
@@ -37,7 +37,7 @@ demo: $(STAMP) ## photos become clips in a real Airflow; KEEP=1 keeps its web UI
 
 test: $(STAMP) ## run the tests, in two processes; ARGS="..." goes to pytest ("-n 0": in one)
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(SHOWN:%=--ignore %) --ignore tests/airflow/test_each_tool.py \
-		--ignore $(AT_EACH_LINE) $(ARGS)
+		$(AT_EACH_LINE:%=--ignore %) $(ARGS)
 
 test-tools: $(STAMP) ## each of the API's tools in a DAG of its own, its files from S3 (half a minute)
 	@$(BIN)/python -m pytest tests/airflow/test_each_tool.py $(ARGS)
@@ -48,9 +48,11 @@ test-docs: $(STAMP) ## run what the pages in docs/ show, and the examples (five 
 test-crash: $(STAMP) ## paying once, proven by killing things (some 8 minutes, needs PostgreSQL); SHORT=1: the chief rows
 	@$(BIN)/python -m pytest tests_crash --ignore tests_crash/test_batch.py $(if $(SHORT),--short) $(ARGS)
 
-test-batch: $(STAMP) ## 2,000 clips in one task, each paid for once, killed 20 times, and a small one at each line; SHORT=1: 100, 4, some
+test-batch: $(STAMP) ## 2,000 clips in one task, each paid for once, worker and triggerer killed 20 times; SHORT=1: 100, 4
 	@$(BIN)/python -m pytest -s tests_crash/test_batch.py $(if $(SHORT),--short) $(ARGS)
-	@$(BIN)/python -m pytest $(AT_EACH_LINE) --numprocesses 5 $(if $(SHORT),,--each-line)
+
+test-each-line: $(STAMP) ## a worker killed at each line of a submission, and of a batch (10 minutes; SHORT=1: a batch at some)
+	@$(BIN)/python -m pytest $(AT_EACH_LINE) --numprocesses 4 $(if $(SHORT),,--each-line) $(ARGS)
 
 test-production: .venv/production ## Celery, PostgreSQL, two of everything, under load and loss (40 minutes); ROWS="mapped faults", SHORT=1
 	@$(BIN)/python -m pytest -s tests_production $(if $(SHORT),--short) $(if $(ROWS),-k "$(WANTED)") $(ARGS)
