@@ -48,7 +48,7 @@ def _connection_type(hook: str, name: str) -> dict[str, Any]:
         "hook-name": name,
         "ui-field-behaviour": {
             # Airflow 3.3's Test button sends port 0 for a stored connection without a port, and the server
-            # takes that for another destination and refuses: so the port is there to be set.
+            # takes that for another destination and refuses. So the form offers the port.
             "hidden-fields": ["schema", "login"],
             "relabeling": {"password": "API key", "host": "Base URL"},
             "placeholders": {
@@ -77,17 +77,17 @@ def _field(extra: Extra) -> dict[str, Any]:
 def _config() -> dict[str, Any]:
     return {
         "magichour": {
-            "description": "What the API server does for Magic Hour: webhooks at ``/magichour/webhooks``, and clips.",
+            "description": "What the API server serves: webhooks at ``/magichour/webhooks``, and pages of clips.",
             "options": {
                 "clips_tab": {
-                    "description": "Show clips in the web UI: tabs, the link Clip, pages. Airflow 3.1 and newer.",
+                    "description": "Show clips in the web UI: tabs, pages and the link Clip. Needs Airflow 3.1.",
                     "version_added": "0.2.0",
                     "type": "boolean",
                     "example": None,
                     "default": "True",
                 },
                 "webhook_secret": {
-                    "description": "Secret of the webhook in Magic Hour's Developer Hub. Empty: nothing is received.",
+                    "description": "The webhook's secret, from Magic Hour's Developer Hub. Empty: no webhooks.",
                     "version_added": "0.1.0",
                     "type": "string",
                     "sensitive": True,
@@ -95,7 +95,7 @@ def _config() -> dict[str, Any]:
                     "default": "",
                 },
                 "webhook_tolerance": {
-                    "description": "Seconds (up to 172800) that a delivery may be older or newer than our clock.",
+                    "description": "Seconds (up to 172800) by which a delivery's time may differ from the clock here.",
                     "version_added": "0.1.0",
                     "type": "float",
                     "example": None,

@@ -1,7 +1,7 @@
-"""Airflow's names, from where the installed packages have them.
+"""Airflow's names, from wherever the installed packages have them.
 
-``airflow.providers.common.compat.sdk`` hides where each Airflow keeps what. Airflow pins common-compat for each of its
-releases, though, and the pin of 3.0 (1.7.3) has no ``sdk`` yet, those of 3.1 to 3.3.2 (up to 1.19) have one that lacks
+``airflow.providers.common.compat.sdk`` hides the differences between releases of Airflow. But each release pins its own
+common-compat: that of 3.0 (1.7.3) has no ``sdk`` yet, those of 3.1 to 3.3.2 (up to 1.19) have one without
 ``mask_secret``. What ``sdk`` lacks is taken from Airflow itself.
 """
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     )
     from airflow.sdk.log import mask_secret as mask_secret
 
-# Where a name is that `sdk` lacks: in Airflow 3.0, but for mask_secret, which is there in all of them.
+# Where to find a name that `sdk` lacks: in Airflow 3.0, except for mask_secret, which is there in all releases.
 _WITHOUT_SDK = {
     "AirflowPlugin": "airflow.plugins_manager",
     "Asset": "airflow.sdk",

@@ -3,18 +3,18 @@
 ::
 
     MagicHourError (AirflowException)
-    ├── MagicHourApiError                    the API, or the way to it, failed
-    │   └── MagicHourRejectedError       !   it refused a create for good
-    ├── MagicHourStorageError                reading an input or writing a result failed
-    ├── MagicHourInvalidRequestError     !   refused before sending
-    ├── MagicHourUnsureSubmissionError   !   a create was sent and its answer is not known
+    ├── MagicHourApiError                    the API or the network failed
+    │   └── MagicHourRejectedError       !   the API refused a create request
+    ├── MagicHourStorageError                an input could not be read, or a result not written
+    ├── MagicHourInvalidRequestError     !   refused before anything was sent
+    ├── MagicHourUnsureSubmissionError   !   a create request was sent and its answer is not known
     ├── MagicHourProjectFailedError          the project ended without a result
-    │   └── MagicHourProjectRejectedError !  in a way that a retry cannot or must not heal
-    ├── MagicHourTimeoutError                the operator's deadline
+    │   └── MagicHourProjectRejectedError !  the same, and a retry cannot help or is not wanted
+    ├── MagicHourTimeoutError                the operator's timeout has passed
     └── MagicHourBatchError                  items of a batch have no result, and a retry can help
-        └── MagicHourBatchFailedError    !   the same, and it cannot
+        └── MagicHourBatchFailedError    !   the same, and a retry cannot help
 
-Those marked ``!`` are AirflowFailException too: Airflow does not retry them.
+Those marked ``!`` are also an AirflowFailException: Airflow does not retry them.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from typing import Self
 from airflow_provider_magichour.compat import AirflowException, AirflowFailException
 
 LINE = 100
-"""Characters: Airflow's log page does not wrap the text of an error (3.3.2), and cuts off what is much longer."""
+"""Characters: Airflow's log page does not wrap an error's text (3.3.2), and cuts off much longer lines."""
 
 _BETWEEN_SENTENCES = re.compile(r"(?<=[^.\s]{2}[.?]) (?=[A-Z])")
 _WRAP = textwrap.TextWrapper(150, break_long_words=False, break_on_hyphens=False)
 
 
 def in_lines(text: str) -> str:
-    """Return a message with a line for each sentence, if it is long, and without lines that are too long to read."""
+    """Break a long message into one line per sentence, and wrap lines that are too long to read."""
     if len(text) <= LINE:
         return text
     lines = _BETWEEN_SENTENCES.sub("\n", text).split("\n")
@@ -41,9 +41,9 @@ def in_lines(text: str) -> str:
 
 
 class MagicHourError(AirflowException):
-    """Root of every error that this provider raises.
+    """Base of every error that this provider raises.
 
-    A long message has, as a text, short lines, the reason first; ``args`` hold it in one piece.
+    ``str()`` breaks a long message into short lines; ``args`` hold it unbroken.
     """
 
     def __str__(self) -> str:
@@ -51,12 +51,12 @@ class MagicHourError(AirflowException):
 
 
 class MagicHourApiError(MagicHourError):
-    """The API, or the way to it, failed.
+    """The API or the network failed.
 
     :param message: what happened and what to do next.
     :param status_code: HTTP status, or None when no answer came (network, timeout).
-    :param code: the API's machine code, if its answer had one.
-    :param retry_after: seconds the API asked to wait, if it did.
+    :param code: the API's error code, if its answer had one.
+    :param retry_after: seconds that the API asked to wait, if it did.
     :param from_api: whether the answer was the API's own JSON, not a gateway's page.
     """
 
@@ -79,11 +79,11 @@ class MagicHourApiError(MagicHourError):
 
 
 class MagicHourRejectedError(MagicHourApiError, AirflowFailException):
-    """The API itself, no gateway, refused a create in a way that repeating cannot cure; nothing was made or charged."""
+    """The API itself, not a gateway, refused a create request for good; nothing was created or charged."""
 
 
 class MagicHourStorageError(MagicHourError):
-    """Reading an input from, or writing a result to, the user's storage failed."""
+    """An input could not be read from the user's storage, or a result could not be written to it."""
 
 
 class MagicHourInvalidRequestError(MagicHourError, AirflowFailException):
@@ -91,7 +91,7 @@ class MagicHourInvalidRequestError(MagicHourError, AirflowFailException):
 
     @classmethod
     def unsent(cls, why: str, advice: str = "") -> Self:
-        """Return one that says so, for what is about to be sent.
+        """Return an error that says that nothing was sent.
 
         :param why: a sentence without its full stop.
         :param advice: what to do, in sentences.
@@ -100,7 +100,7 @@ class MagicHourInvalidRequestError(MagicHourError, AirflowFailException):
 
 
 class MagicHourUnsureSubmissionError(MagicHourError, AirflowFailException):
-    """A create was sent and its answer is not known: a project may exist and cost credits."""
+    """A create request was sent and its answer is not known: a project may exist and cost credits."""
 
 
 class MagicHourProjectFailedError(MagicHourError):
@@ -117,16 +117,16 @@ class MagicHourProjectFailedError(MagicHourError):
 
 
 class MagicHourProjectRejectedError(MagicHourProjectFailedError, AirflowFailException):
-    """The project failed in a way that a retry cannot heal, or must not: a person canceled it, or chose it."""
+    """The project failed and a retry cannot help, or is not wanted: a person canceled or adopted the project."""
 
 
 class MagicHourTimeoutError(MagicHourError):
-    """The operator's deadline passed; the project goes on and a retry reattaches to it."""
+    """The operator's timeout has passed; the project keeps running and a retry reattaches to it."""
 
 
 class MagicHourBatchError(MagicHourError):
-    """Items of a batch have no result; a retry works on those alone."""
+    """Items of a batch have no result; a retry works on those only."""
 
 
 class MagicHourBatchFailedError(MagicHourBatchError, AirflowFailException):
-    """Items of a batch have no result, and a retry cannot help: a person has to."""
+    """Items of a batch have no result, and a retry cannot help: a person has to act."""

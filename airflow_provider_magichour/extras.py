@@ -1,7 +1,7 @@
-"""The numbers in the extra of a connection: one row each.
+"""The numbers in a connection's extra: one row each.
 
-The provider's metadata has them too, which Airflow reads while it is being imported itself: nothing of Airflow's, and
-nothing that imports it, can be imported here.
+The provider's metadata needs them too, and Airflow reads that while it is being imported: so nothing that imports
+Airflow can be imported here.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Extra:
-    """A number in the extra of a connection: for its form, for what is read, and for what is meant without it.
+    """A number in a connection's extra: how the form shows it, and which values are accepted.
 
     :param label: in the form.
     :param description: in the form: what it is, and its unit.
-    :param default: where the connection does not say.
-    :param minimum: least value that is taken.
-    :param maximum: greatest value that is taken.
+    :param default: if the connection does not set it.
+    :param minimum: lowest accepted value.
+    :param maximum: highest accepted value.
     """
 
     label: str
@@ -33,10 +33,10 @@ CONNECTION_EXTRAS: Mapping[str, Extra] = {
         "Request timeout", "Seconds for each phase of a request: connect, send, receive.", 30, 0.1, 600
     ),
     "requests_per_second": Extra(
-        "Requests per second", "Of all tasks that wait deferred in one triggerer, together.", 20, 0.1, 1000
+        "Requests per second", "For all deferred tasks in one triggerer together.", 20, 0.1, 1000
     ),
     "max_connections": Extra(
-        "Open connections", "At a time, of all tasks that wait deferred in one triggerer.", 8, 1, 100
+        "Open connections", "At a time, for all deferred tasks in one triggerer together.", 8, 1, 100
     ),
 }
 """Each extra by its name in the connection."""

@@ -1,4 +1,4 @@
-"""Arguments of operators: read as they are set, also when Airflow sets what a template has made of them."""
+"""Arguments of operators: read when they are set, also when Airflow sets a rendered template."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from airflow_provider_magichour.api.signatures import secrets_in, shown, without
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 
 LONGEST = 366 * 24 * 3600
-"""Seconds that may be asked for: more is a slip, and the greatest numbers are beyond any calendar."""
+"""Highest number of seconds that is accepted: more is a typo, and the largest numbers overflow dates."""
 
 ON_UNSURE = ("fail", "resubmit")
-"""What a task may do where it is not known whether a project was made."""
+"""What a task may do when it is not known whether a project was created."""
 
 LONGEST_RESULT = 100_000
-"""Characters of a text that is read as what a waiting task returned: some fifty results with their signed URLs."""
+"""Longest text in characters that is read as a waiting task's result: some fifty results with signed URLs."""
 
 
 class Argument:
-    """An operator's argument that is read when it is set, so also when Airflow sets what a template made of it.
+    """An operator's argument that is read when it is set, so also when Airflow sets a rendered template.
 
-    :param read: returns what is meant, and what it cannot read as it is: ``execute`` will refuse that.
+    :param read: returns what is meant; what it cannot read it returns unchanged, and ``execute`` will refuse that.
     """
 
     def __init__(self, read: Callable[[Any], Any] = given) -> None:
@@ -46,15 +46,15 @@ TOLD_KIND = "_told_kind"
 
 
 def told_kind(task: Any) -> str:
-    """Return the kind of a task's project: as the dict says that a waiting task has returned, else its argument."""
+    """Return the kind of a task's project: from the dict that a waiting task has returned, else its argument."""
     return str(task.__dict__.get(TOLD_KIND) or task.kind)
 
 
 class ProjectIdField(Argument):
-    """An operator's ``project_id``: takes the id, or the dict that a waiting task returns, and keeps the id alone.
+    """An operator's ``project_id``: takes the id, or the dict that a waiting task returns, and keeps only the id.
 
-    Airflow sets template fields to their rendered values and stores those; the dict holds signed URLs. Without native
-    rendering it comes as its text.
+    Airflow stores the rendered values of template fields, and the dict holds signed URLs. Without native rendering
+    the dict comes as text.
     """
 
     def __init__(self) -> None:
@@ -67,19 +67,19 @@ class ProjectIdField(Argument):
 
 
 def _project_id_of(value: Any, depth: int = 0) -> Any:
-    """Return the project id in what a waiting task returned, or in the text of it; in a list, of each.
+    """Return the project id in what a waiting task returned, or in its text; for a list, that of each.
 
-    Anything else is returned without signatures: it is no id, and an error will say so.
+    Anything else is returned without signatures: it is not an id, and an error will say so.
     """
     if depth > DEEPEST:
-        return ["..."]  # no id, whatever stands there
+        return ["..."]  # not an id in any case
     value = given(value)
     if isinstance(value, str):
         returned = _returned(value)
         if returned is not None:
             return _project_id_of(returned, depth + 1)
         bare = without_signatures(value)
-        # What ``expand`` has given is rendered again unless it is the very same object (Airflow 3.3.2, templater.py).
+        # What ``expand`` passes is rendered again unless it is the same object (Airflow 3.3.2, templater.py).
         return value if bare == value else bare
     if isinstance(value, Mapping) and "project_id" in value:
         return _project_id_of(value["project_id"], depth + 1)
@@ -89,7 +89,7 @@ def _project_id_of(value: Any, depth: int = 0) -> Any:
 
 
 def _returned(text: str) -> dict[str, Any] | list[Any] | None:
-    """Read the text of a dict or list, as Python or JSON writes it; None for any other, a template among them."""
+    """Read a dict or list written as Python or JSON; None for any other text, such as a template."""
     text = text.strip()
     if not text.startswith(("{", "[")) or "project_id" not in text or len(text) > LONGEST_RESULT:
         return None
@@ -98,15 +98,15 @@ def _returned(text: str) -> dict[str, Any] | list[Any] | None:
 
 
 def truth_or_as_it_is(value: Any) -> Any:
-    """Return a truth that may be a text, and anything else as it is."""
+    """Return a boolean that may be given as text, and anything else as it is."""
     truth = truth_of(value)
     return value if truth is None else truth
 
 
 class Hidden:
-    """Holds a value for those who ask for it: what walks, shows or serialises its owner's attributes meets this alone.
+    """Hides a value from whatever walks, shows or serializes its owner's attributes.
 
-    OpenLineage tells all attributes of a task where ``include_full_task_info`` is set.
+    OpenLineage sends all attributes of a task if ``include_full_task_info`` is set.
     """
 
     __slots__ = ("value",)
@@ -122,10 +122,10 @@ class Hidden:
 
 
 class SignedUrlField(Argument):
-    """An operator's image, or another field that may hold URLs: their queries and logins are masked in what is logged.
+    """An operator's image, or another field that may hold URLs: their queries and logins are masked in logs.
 
-    So they are in rendered fields; Airflow 3.3.2 masks in dicts and lists five levels deep. What a waiting task
-    returned, at any depth, becomes the URL of its project in the library, which nothing signs.
+    They are masked in rendered fields too; Airflow 3.3.2 masks in dicts and lists five levels deep. What a waiting task
+    returned, at any depth, becomes the unsigned URL of its project in the library.
     """
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
@@ -142,9 +142,9 @@ class SignedUrlField(Argument):
 
 
 class Items:
-    """A list of items that Airflow shows by its length: it may be long, and hold signed URLs.
+    """A list of items of which Airflow shows only the length: it may be long, and hold signed URLs.
 
-    Airflow renders what an object has under ``template_fields`` (3.0 to 3.3).
+    Airflow renders what an object names in ``template_fields`` (3.0 to 3.3).
     """
 
     template_fields = ("entries",)
@@ -170,7 +170,7 @@ class Items:
 
 
 class ItemsField(Argument):
-    """A batch's ``items``: a list is shown by its length alone, once nothing in it refers to another task."""
+    """A batch's ``items``: of a list only the length is shown, once nothing in it refers to another task."""
 
     def __set__(self, instance: Any, value: Any) -> None:
         is_plain = isinstance(value, list | tuple) and not any(_refers(each) for each in value)
@@ -179,7 +179,7 @@ class ItemsField(Argument):
 
 
 def _refers(value: Any, depth: int = 0) -> bool:
-    """Whether an item refers to what another task returns, which Airflow has to find there at the DAG's parsing."""
+    """Whether an item refers to what another task returns, which Airflow has to find when it parses the DAG."""
     if isinstance(value, Mapping | list | tuple) and depth < 10:
         inner = value.values() if isinstance(value, Mapping) else value
         return any(_refers(each, depth + 1) for each in inner)
@@ -187,9 +187,9 @@ def _refers(value: Any, depth: int = 0) -> bool:
 
 
 def chained(value: Any, depth: int = 0) -> Any:
-    """Return a value in which what a waiting task returned, a dict or the text of it, is its project in the library.
+    """Replace each result of a waiting task, a dict or its text, by the URL of its project in the library.
 
-    Without one it is the very same object: any other Airflow renders again where ``expand`` gave it (3.3.2).
+    A value without one is returned as the same object: any other would be rendered again under ``expand`` (3.3.2).
     """
     if depth > DEEPEST:
         return value
@@ -211,7 +211,7 @@ def truth(name: str, value: Any) -> bool:
     """Return an argument that is true or false.
 
     :param name: of the argument, for the message.
-    :param value: a boolean, or the text of one.
+    :param value: a boolean, or one as text.
     :raises MagicHourInvalidRequestError: for anything else.
     """
     known = truth_of(value)

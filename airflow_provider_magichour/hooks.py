@@ -37,16 +37,16 @@ T = TypeVar("T")
 
 
 READ_PATIENCE = 60.0
-"""Seconds in which a read or a delete may be repeated in place."""
+"""Seconds during which a read or a delete may be repeated in place."""
 
 
 class MagicHourHook(BaseHook):
-    """Talk to Magic Hour with the key of an Airflow connection.
+    """Call Magic Hour's API with the key of an Airflow connection.
 
     The connection's type is ``magichour``: ``password`` is the API key, ``host`` the base URL (empty: the real API).
-    Extras: ``request_timeout`` (seconds, 30), ``max_connections`` (8) and ``requests_per_second`` (20) of what
-    waits in one triggerer process. Each call raises MagicHourInvalidRequestError, with nothing sent, where the
-    connection, an id or a kind cannot be used, and MagicHourApiError where Airflow does not find the connection.
+    Extras: ``request_timeout`` (seconds, 30); ``max_connections`` (8) and ``requests_per_second`` (20) of all tasks
+    that wait in one triggerer process. Every method raises MagicHourInvalidRequestError, with nothing sent, if the
+    connection, an id or a kind cannot be used, and MagicHourApiError if Airflow does not find the connection.
 
     :param magichour_conn_id: id of the connection.
     """
@@ -63,15 +63,15 @@ class MagicHourHook(BaseHook):
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Return the labels of the connection form, for Airflow 3.0 and 3.1; later ones read the provider info."""
+        """Return the labels of the connection form for Airflow 3.0 and 3.1; later releases read the provider info."""
         (connection,) = get_provider_info()["connection-types"]
         return {name.replace("-", "_"): value for name, value in connection["ui-field-behaviour"].items()}
 
     def settings(self) -> ClientSettings:
-        """Resolve the connection, once: again only after the API has refused its key.
+        """Resolve the connection once; again only after the API has refused its key.
 
-        :raises MagicHourInvalidRequestError: when it has no API key, or a value of it cannot be used.
-        :raises MagicHourApiError: when it is missing, or cannot be read.
+        :raises MagicHourInvalidRequestError: when it has no API key, or one of its values cannot be used.
+        :raises MagicHourApiError: when it is missing or cannot be read.
         """
         if self._settings is None:
             self._settings = self._read_settings()
@@ -111,23 +111,23 @@ class MagicHourHook(BaseHook):
             yield client
 
     def create_image_to_video(self, request: Request) -> CreatedProject:
-        """Submit an image-to-video project, which costs credits; each call pays.
+        """Submit an image-to-video project. Each call costs credits.
 
-        Repeated in place for at most 120 s, and only where it is sure that nothing was made; of a gateway's 502 or 503
-        that is believed once.
+        The request is repeated in place for at most 120 s, and only if it is certain that it created nothing. After a
+        gateway's 502 or 503 it is repeated once.
 
         :param request: what to make; see :func:`~airflow_provider_magichour.api.requests.image_to_video_request`.
-        :raises MagicHourRejectedError: refused for good.
-        :raises MagicHourUnsureSubmissionError: sent, and its answer is not known.
-        :raises MagicHourApiError: nothing was made.
+        :raises MagicHourRejectedError: the API refused the request for good.
+        :raises MagicHourUnsureSubmissionError: the request was sent and its answer is not known.
+        :raises MagicHourApiError: no project was created.
         """
         return self.create(request)
 
     def create(self, request: Request, *, attempts: Attempts | None = None) -> CreatedProject:
-        """Submit a project of any tool, which costs credits; see :meth:`create_image_to_video`.
+        """Submit a project of any tool. Each call costs credits; see :meth:`create_image_to_video`.
 
         :param request: the tool, and what to make.
-        :param attempts: what is noted of each attempt.
+        :param attempts: is told of each attempt.
         """
         from airflow_provider_magichour.api import endpoints
         from airflow_provider_magichour.api.repeats import CREATE_PATIENCE
@@ -135,12 +135,12 @@ class MagicHourHook(BaseHook):
         return self._send(endpoints.create(request), patience=CREATE_PATIENCE, create=attempts)
 
     def get_project(self, project_id: str, kind: Kind = "video", *, patience: float = READ_PATIENCE) -> Project:
-        """Return a project as the API shows it now.
+        """Return a project in its current state; costs nothing.
 
         :param project_id: id that the submit returned.
         :param kind: ``video``, ``image`` or ``audio``.
-        :param patience: seconds in which the read may be repeated; 0 for one attempt.
-        :raises MagicHourApiError: when the API, or the way to it, failed for that long.
+        :param patience: seconds during which the read may be repeated; 0 for one attempt.
+        :raises MagicHourApiError: the API or the network failed for that long.
         """
         from airflow_provider_magichour.api import endpoints
 
@@ -149,34 +149,34 @@ class MagicHourHook(BaseHook):
     def delete_project(self, project_id: str, kind: Kind = "video") -> None:
         """Delete a project's result for good.
 
-        This is no cancel: what it does to a project that still renders, and to its credits, is not documented.
+        This does not cancel: what it does to a project that still renders, and to its credits, is not documented.
 
         :param project_id: id that the submit returned.
         :param kind: ``video``, ``image`` or ``audio``.
-        :raises MagicHourApiError: when the API, or the way to it, failed for a minute.
+        :raises MagicHourApiError: the API or the network failed for a minute.
         """
         from airflow_provider_magichour.api import endpoints
 
         self._send(endpoints.delete_project(project_id, kind), patience=READ_PATIENCE)
 
     def create_face_detection(self, target: str, *, confidence_score: float | None = None) -> CreatedProject:
-        """Have the faces in an image or a video detected; free for now, and repeated like a read.
+        """Start to detect the faces in an image or a video; free for now, and repeated like a read.
 
-        :param target: path or URL of the image or video, as the API takes it; a local file is for :meth:`upload` first.
-        :param confidence_score: from 0 to 1: how sure it must be that something is a face; the API's default is 0.5.
+        :param target: path or URL of the image or video, as the API takes it; :meth:`upload` a local file first.
+        :param confidence_score: from 0 to 1: how certain it must be that something is a face; the API's default is 0.5.
         :return: its ``id`` is for :meth:`get_face_detection`.
-        :raises MagicHourApiError: when the API, or the way to it, failed for a minute.
+        :raises MagicHourApiError: the API or the network failed for a minute.
         """
         from airflow_provider_magichour.api import endpoints
 
         return self._send(endpoints.create_face_detection(target, confidence_score), patience=READ_PATIENCE)
 
     def get_face_detection(self, detection_id: str, *, patience: float = READ_PATIENCE) -> FaceDetection:
-        """Return a face detection as the API shows it now: ``is_finished``, ``is_complete`` and the ``faces`` so far.
+        """Return a face detection in its current state: ``is_finished``, ``is_complete`` and the ``faces`` so far.
 
         :param detection_id: id that :meth:`create_face_detection` returned.
-        :param patience: seconds in which the read may be repeated; 0 for one attempt.
-        :raises MagicHourApiError: when the API, or the way to it, failed for that long.
+        :param patience: seconds during which the read may be repeated; 0 for one attempt.
+        :raises MagicHourApiError: the API or the network failed for that long.
         """
         from airflow_provider_magichour.api import endpoints
 
@@ -185,23 +185,23 @@ class MagicHourHook(BaseHook):
     def get_saved_items(
         self, type: str | None = None, *, limit: int | None = None, cursor: str | None = None
     ) -> SavedItems:
-        """Return a page of what was saved in Magic Hour's web app, the newest first; costs nothing.
+        """Return a page of what was saved in Magic Hour's web app, newest first; costs nothing.
 
         :param type: such as ``character``, ``reference`` or ``voice``; all by default.
         :param limit: how many, from 1 to 100; the API's default is 20.
-        :param cursor: ``next_cursor`` of the page before.
+        :param cursor: ``next_cursor`` of the previous page.
         :return: the ``file_path`` of an item's asset goes into a request as it is, and does not expire.
-        :raises MagicHourApiError: when the API, or the way to it, failed for a minute.
+        :raises MagicHourApiError: the API or the network failed for a minute.
         """
         from airflow_provider_magichour.api import endpoints
 
         return self._send(endpoints.get_saved_items(type, limit, cursor), patience=READ_PATIENCE)
 
     def get_account(self, *, patience: float = 0.0) -> Account:
-        """Return tier and credits of the key's account; costs nothing.
+        """Return plan and credits of the key's account; costs nothing.
 
-        :param patience: seconds in which the read may be repeated; 0 for one attempt.
-        :raises MagicHourApiError: when the API, or the way to it, failed.
+        :param patience: seconds during which the read may be repeated; 0 for one attempt.
+        :raises MagicHourApiError: the API or the network failed.
         """
         from airflow_provider_magichour.api import endpoints
 
@@ -222,7 +222,7 @@ class MagicHourHook(BaseHook):
                 raise
 
     def forget_settings(self) -> None:
-        """Resolve the connection again at the next call: a key that was refused may have been replaced."""
+        """Resolve the connection again at the next call: the refused key may have been replaced."""
         self._settings = None
 
     def upload(
@@ -237,14 +237,14 @@ class MagicHourHook(BaseHook):
 
         Magic Hour keeps it for 7 days (inputs and outputs page, 2026-08-22).
 
-        :param content: local path, or what opens the file as a binary stream (then with ``size`` and ``extension``).
+        :param content: local path, or a function that opens a binary stream (then with ``size`` and ``extension``).
         :param size: bytes.
         :param extension: such as ``png``.
         :param type: ``image``, ``video`` or ``audio``.
         :return: its ``file_path`` goes into a request.
-        :raises MagicHourApiError: when the API, or the way to it, failed.
-        :raises MagicHourInvalidRequestError: when ``size`` or ``extension`` is not known.
-        :raises OSError: when the path cannot be read.
+        :raises MagicHourApiError: the API or the network failed.
+        :raises MagicHourInvalidRequestError: ``size`` or ``extension`` is missing.
+        :raises OSError: the path cannot be read.
         """
         if isinstance(content, Path | str):
             path = Path(content)
@@ -254,24 +254,24 @@ class MagicHourHook(BaseHook):
         else:
             opener = content
         if size is None or not extension:
-            raise MagicHourInvalidRequestError("upload needs size and extension where the content is no path")
+            raise MagicHourInvalidRequestError("upload needs size and extension, unless content is a path")
         with self._calling() as client:
             return client.upload(opener, size=size, extension=extension, type=type)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask for the account, once and at no cost.
+        """Request the account once, at no cost.
 
-        :return: whether it works, and plan and credits or what is wrong; no error of this provider is raised.
+        :return: whether it works, and plan and credits or what is wrong; raises no error of this provider.
         """
         try:
             account = self.get_account()
         except MagicHourError as error:
-            # Airflow's UI and REST test a copy under a random id, which would only puzzle.
+            # Airflow's UI and REST API test a copy under a random id, which would only confuse.
             named = f"onnection {self.magichour_conn_id!r}"
             text = error.args[0].replace(f"of c{named}", "of this connection").replace(f"C{named}", "This connection")
             return False, text
         if account.tier is None and account.credits is None:
-            return False, "What answers there is not Magic Hour's API: check the base URL (host)"
+            return False, "Something other than Magic Hour's API answered: check the base URL (host)"
         return True, f"Connected to Magic Hour: plan {account.tier}, {account.credits} credits"
 
 
@@ -283,10 +283,10 @@ def _told(settings: ClientSettings) -> ClientSettings:
 
 @functools.cache
 def _tell_clear(source: str, base_url: str) -> None:
-    """Log once in a process, not at each look."""
+    """Log once per process, not at each poll."""
     log.warning(
-        "The base URL %s of %s has no encryption: everyone on the way can read the API key. Use https, or an address "
-        "of this machine",
+        "The base URL %s of %s is not encrypted: anyone on the network path can read the API key. Use https, or an "
+        "address of this machine",
         said(base_url),
         source,
     )
@@ -298,8 +298,8 @@ def _explained(conn_id: object) -> Any:
     try:
         yield
     except AirflowNotFoundException:
-        # To be retried: Airflow 3.3.2 says so too when a secrets back end has failed (sdk context, _get_connection).
+        # Retryable: Airflow 3.3.2 raises this also when a secrets backend has failed (sdk context, _get_connection).
         raise MagicHourApiError(
-            f"Airflow has no connection {conn_id!r}, or cannot read it just now. If it is not there, add one of type "
+            f"Airflow has no connection {conn_id!r}, or cannot read it right now. If it is missing, add one of type "
             f"Magic Hour (magichour) with the API key as password; get a key at {KEY_PAGE}"
         ) from None

@@ -1,4 +1,4 @@
-"""What only informs others never fails a task that has paid or written."""
+"""Reporting (lineage, links, side XComs, metrics) never fails a task that has paid or written."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def informing(what: str) -> Iterator[None]:
-    """Let what is done inside fail with one WARNING: lineage, links, side keys of XCom.
+    """Turn any failure inside into one WARNING.
 
-    :param what: is told, for the message, such as ``the link``; nothing signed.
+    :param what: is reported, for the message, such as ``the link``; nothing signed.
     """
     try:
         yield
     except Exception as error:
-        # Its text may quote what was told, such as the signed URLs of a side key.
-        log.warning("Could not tell Airflow %s (%s); the task goes on", what, type(error).__name__)
+        # The error's text may quote what was reported, such as the signed URLs of a side XCom.
+        log.warning("Could not report %s to Airflow (%s); the task continues", what, type(error).__name__)

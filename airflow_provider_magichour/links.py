@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class MagicHourProjectLink(BaseOperatorLink):
-    """The project in Magic Hour's library, for whoever is logged in there; nothing in it is signed."""
+    """The project in Magic Hour's library, for anyone who is logged in there; the link is not signed."""
 
     name = "Magic Hour"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Return what :func:`push_link` has stored, "" where there is no project yet.
+        """Return what :func:`push_link` has stored; "" if there is no project yet.
 
-        Airflow calls this on the worker at the end of each run, also one that defers, and stores the answer anew.
+        Airflow calls this on the worker at the end of each run, also one that defers, and stores the result again.
         """
         from airflow_provider_magichour.compat import XCom
 
@@ -29,9 +29,9 @@ class MagicHourProjectLink(BaseOperatorLink):
 
 
 def push_link(context: Context, project_id: str, kind: Kind) -> None:
-    """Make the link visible from now on, while the task runs, is deferred, or waits for its next poke.
+    """Show the link from now on: while the task runs, is deferred, or waits for its next poke.
 
-    Stored where Airflow keeps links, which it does whatever ``do_xcom_push`` says.
+    It is stored where Airflow keeps links, whatever ``do_xcom_push`` says.
 
     :param context: of the task.
     :param project_id: what the task makes or waits for.
@@ -42,6 +42,6 @@ def push_link(context: Context, project_id: str, kind: Kind) -> None:
 
 
 def push_library_link(context: Context) -> None:
-    """Make a link to the library visible, for a task of many projects; see :func:`push_link`."""
+    """Show a link to the library, for a task of many projects; see :func:`push_link`."""
     with informing("the link to the library"):
         context["ti"].xcom_push(key=MagicHourProjectLink().xcom_key, value=LIBRARY)

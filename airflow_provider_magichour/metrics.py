@@ -1,6 +1,6 @@
-"""What Airflow's metrics (StatsD, OpenTelemetry, Datadog) are told: one function an event; none fails a task.
+"""Metrics through Airflow's own (StatsD, OpenTelemetry, Datadog): one function per event; none fails a task.
 
-Told by tasks alone, as they know DAG and task: what a triggerer has counted comes to them with its event.
+Only tasks send them, as they know DAG and task: what a triggerer has counted comes to them with its event.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ Tags = Mapping[str, str]
 
 
 def tags_of(operator: BaseOperator, context: Context) -> Tags:
-    """Return what tells one task's metrics from another's, named as in Airflow's own; tool and model where known."""
+    """Return the tags of a task's metrics, named as in Airflow's own; tool and model where known."""
     tags: dict[str, str] = {}
-    with informing("whose its metrics are"):
+    with informing("the tags of its metrics"):
         ti = context["ti"]
         sources = {"dag_id": ti, "task_id": ti, "tool": operator, "model": operator}
         known = {name: getattr(source, name, None) for name, source in sources.items()}
@@ -31,18 +31,18 @@ def tags_of(operator: BaseOperator, context: Context) -> Tags:
 
 
 def submitted(tags: Tags, credits: int | None) -> None:
-    """A project was made, and costs so much."""
+    """A project was created, and costs this much."""
     _count("submitted", 1, tags)
     _count("credits", credits or 0, tags)
 
 
 def reattached(tags: Tags) -> None:
-    """A task goes on with the project of an earlier try; nothing was paid."""
+    """A task continues with the project of an earlier attempt; nothing was paid."""
     _count("reattached", 1, tags)
 
 
 def unsure(tags: Tags) -> None:
-    """It is not known whether a project was made."""
+    """It is not known whether a project was created."""
     _count("unsure", 1, tags)
 
 
@@ -52,13 +52,13 @@ def refused(tags: Tags) -> None:
 
 
 def waited(tags: Tags, end: str, *, seconds: float, looks: int, rate_limited: int, seconds_behind: float) -> None:
-    """A try's wait is over.
+    """The wait of one attempt is over.
 
     :param end: ``finished``, ``timeout`` or ``unreachable``.
     :param seconds: that it took.
-    :param looks: at the project.
+    :param looks: polls of the project.
     :param rate_limited: how many of those were answered with 429.
-    :param seconds_behind: how late looks came at most, as the connection's rate allowed no earlier.
+    :param seconds_behind: how late polls were at most, because of the connection's rate.
     """
     _tell("timing", "wait", timedelta(seconds=seconds), {**tags, "end": end})
     _count("looks", looks, tags)
@@ -67,16 +67,16 @@ def waited(tags: Tags, end: str, *, seconds: float, looks: int, rate_limited: in
 
 
 def worked(tags: Tags, counts: Mapping[str, int]) -> None:
-    """A leg of a batch is over.
+    """A round of a batch is over.
 
-    :param counts: of its events, by the name of the metric.
+    :param counts: of its events, by the metric's name.
     """
     for name, count in counts.items():
         _count(name, count, tags)
 
 
 def downloaded(tags: Tags, sizes: list[int]) -> None:
-    """Results were written, of so many bytes each."""
+    """Results of these sizes in bytes were written."""
     _count("downloads", len(sizes), tags)
     _count("bytes", sum(sizes), tags)
 

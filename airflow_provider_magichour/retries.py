@@ -1,4 +1,4 @@
-"""When Airflow tries a failed task again (Airflow 3.3)."""
+"""When Airflow retries a failed task (Airflow 3.3)."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ LONGEST_OUTAGE = timedelta(minutes=16)
 
 
 def magichour_retry_policy() -> RetryPolicy | None:
-    """Return a ``retry_policy`` that fits the delay to what went wrong; None before Airflow 3.3, which has none.
+    """Return a ``retry_policy`` whose delay depends on the error; None before Airflow 3.3, which has no such policies.
 
-    - Rate limit (429): what the API asked for, at most an hour; one minute where it said nothing.
-    - Key refused on a read, too few credits: 10 minutes, as a person has to act.
-    - Network, a gateway's page of any status, the API's own trouble (5xx): 2, 4, 8, then 16 minutes, or longer if the
+    - Rate limit (429): what the API asked for, at most an hour; one minute if it asked for nothing.
+    - Key refused on a read, or not enough credits: 10 minutes, as a person has to act.
+    - Network, a gateway's page of any status, the API's own errors (5xx): 2, 4, 8, then 16 minutes, or longer if the
       API asks.
-    - All else: the task's own ``retry_delay``.
+    - Anything else: the task's own ``retry_delay``.
 
-    How often is still for ``retries`` to say; Airflow never asks about errors that it does not retry. Put it into
-    ``default_args``: Airflow before 3.3 ignores it there, and refuses it as an argument of a task.
+    ``retries`` still sets the number of retries, and errors that Airflow never retries stay so. Put the policy into
+    ``default_args``: Airflow before 3.3 ignores it there, but refuses it as an argument of a task.
     """
     try:
         from airflow.sdk import ExceptionRetryPolicy, RetryDecision
@@ -35,7 +35,7 @@ def magichour_retry_policy() -> RetryPolicy | None:
         return None
 
     class MagicHourRetryPolicy(ExceptionRetryPolicy):
-        """Rules alone do not do: a rule has one delay for a class of errors, and cannot read ``retry_after``."""
+        """Rules are not enough: a rule has one delay for a class of errors, and cannot read ``retry_after``."""
 
         def evaluate(
             self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
@@ -43,7 +43,7 @@ def magichour_retry_policy() -> RetryPolicy | None:
             if (found := retry_delay(exception, try_number)) is None:
                 return super().evaluate(exception, try_number, max_tries, context)
             delay, why = found
-            return RetryDecision.retry(delay, reason=f"Magic Hour: {why}; the next try is due in {delay}")
+            return RetryDecision.retry(delay, reason=f"Magic Hour: {why}; the next attempt is due in {delay}")
 
     return MagicHourRetryPolicy(rules=[])
 
@@ -51,8 +51,8 @@ def magichour_retry_policy() -> RetryPolicy | None:
 def retry_delay(error: BaseException, try_number: int) -> tuple[timedelta, str] | None:
     """Return how long to wait after an error, and why; None for the task's own delay.
 
-    :param error: that ended the try.
-    :param try_number: of that try, from 1.
+    :param error: that ended the attempt.
+    :param try_number: of that attempt, from 1.
     """
     if not isinstance(error, MagicHourApiError):
         return None
@@ -63,8 +63,8 @@ def retry_delay(error: BaseException, try_number: int) -> tuple[timedelta, str] 
     if status == 401:
         return PERSON, "the key was refused"
     if error.code == "insufficient_credits":
-        return PERSON, "too few credits"
+        return PERSON, "not enough credits"
     if status is None or status >= 500 or not error.from_api:
         pause = min(OUTAGE * 2 ** min(try_number - 1, 10), LONGEST_OUTAGE)
-        return max(asked, pause), "the API, or the way to it, failed"
+        return max(asked, pause), "the API or the network failed"
     return None

@@ -33,23 +33,23 @@ RESCHEDULE_INTERVAL = 60.0
 class MagicHourProjectSensor(WaitingTask, BaseSensorOperator):
     """Wait until a project is finished; costs nothing.
 
-    Returns the project as a dict, the same in every mode; pushes ``download_urls``. The URLs are signed and live for
-    24 hours (inputs and outputs page, 2026-08-22): give the id to :class:`MagicHourDownloadOperator`, which asks for
-    new ones.
+    Returns the project as a dict, the same in every mode; pushes ``download_urls``. The URLs are signed and expire
+    after 24 hours (inputs and outputs page, 2026-08-22): give the id to :class:`MagicHourDownloadOperator`, which asks
+    for fresh ones.
 
     :param project_id: the id, or what a waiting task returned. (templated)
-    :param kind: ``video``, ``image`` or ``audio``; what a waiting task returned says it itself. (templated)
+    :param kind: ``video``, ``image`` or ``audio``; not needed with what a waiting task returned. (templated)
     :param magichour_conn_id: id of the connection. (templated)
     :param deferrable: wait in the triggerer, without a worker.
-    :param poke_interval: seconds (or ``timedelta``) between looks. By default 5, or 60 with ``mode="reschedule"``;
-        deferred none before 0.3 of the usual render time, then 5, or 1 to 30 as the triggerer has learned from 20
-        alike.
+    :param poke_interval: seconds (or ``timedelta``) between polls. By default 5, or 60 with ``mode="reschedule"``. A
+        deferred sensor first polls after 0.3 of the usual render time, then every 5 seconds, or 1 to 30 once the
+        triggerer has seen 20 similar renders.
     :param mode: ``poke`` or ``reschedule``, as in every sensor.
     :raises MagicHourInvalidRequestError: an argument or the connection cannot be used; not retried.
-    :raises MagicHourProjectRejectedError: the project ended as error or canceled; not retried.
-    :raises AirflowSensorTimeout: it was not finished after ``timeout``; the project goes on.
+    :raises MagicHourProjectRejectedError: the project failed or was canceled; not retried.
+    :raises AirflowSensorTimeout: it was not finished after ``timeout``; the project keeps running.
     :raises MagicHourApiError: the API does not know the project, or refuses the key for good.
-    :raises AirflowSkipException: instead of all these, with ``soft_fail`` or ``never_fail``.
+    :raises AirflowSkipException: instead of any of these, with ``soft_fail`` or ``never_fail``.
     """
 
     template_fields: Sequence[str] = ("project_id", "kind", "magichour_conn_id")
@@ -91,9 +91,9 @@ class MagicHourProjectSensor(WaitingTask, BaseSensorOperator):
 
     @contextmanager
     def _failing_softly(self) -> Iterator[None]:
-        """Skip where that was asked for, and say why.
+        """Skip if that was asked for, and say why.
 
-        Airflow 3.3.2 does not skip at a first look before the deferral, and its own message names the flag alone.
+        Airflow 3.3.2 does not skip at a first poll before the deferral, and its own message names only the flag.
         """
         try:
             yield
@@ -126,7 +126,7 @@ class MagicHourProjectSensor(WaitingTask, BaseSensorOperator):
             interval=interval,
             started_at=self._first_poke(context) if self.reschedule and not self.deferrable else None,
         )
-        self.hook.settings()  # a connection that is not there fails here, not at the deadline
+        self.hook.settings()  # a missing connection fails here, not at the deadline
         with closing(self.lookout()) as self._lookout:
             if not self.deferrable:
                 return super().execute(context)
@@ -136,11 +136,11 @@ class MagicHourProjectSensor(WaitingTask, BaseSensorOperator):
         return self.end(context, step)
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
-        """Look once."""
+        """Poll once."""
         assert self._watch is not None
         step = self._lookout.look(self._watch)
         if self.reschedule:
-            # Each poke is a new process, which could not know for how long the key has been refused.
+            # Each poke is a new process, which cannot know for how long the key has been refused.
             step = self._lookout.outlast_refusal(step)
         self._watch = step.watch
         if step.end is None:
@@ -156,7 +156,7 @@ class MagicHourProjectSensor(WaitingTask, BaseSensorOperator):
         return self.end_from_event(context, event)
 
     def conclude(self, context: Context, project: Project, kind: Kind) -> dict[str, Any]:
-        """Return the finished project; one that failed raises, as waiting again heals nothing."""
+        """Return the finished project; one that failed raises, as waiting again cannot help."""
         from airflow_provider_magichour.waiting.ending import project_failure
 
         if project.is_failed:

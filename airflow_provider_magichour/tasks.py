@@ -1,4 +1,4 @@
-"""What the tasks that wait share: the way to the API, deadline, deferral, the end of a wait."""
+"""What the tasks that wait share: hook, deadline, deferral, the end of a wait."""
 
 from __future__ import annotations
 
@@ -24,47 +24,47 @@ if TYPE_CHECKING:
 
 
 BACKSTOP = 120.0
-"""Seconds after the trigger's own deadline at which Airflow ends a deferral whose trigger said nothing."""
+"""Seconds after the trigger's own deadline at which Airflow ends a deferral without an event."""
 
 
 def ended_by_airflow(error: BaseException | None) -> bool:
-    """Whether Airflow has ended a deferral, as no trigger did."""
-    # Of a sensor's Airflow makes a timeout of its own, and of that a skip where soft_fail is set. Airflow 3.0 has this
-    # class in airflow.exceptions, 3.3 in airflow.sdk.exceptions, and compat.sdk lacks it.
+    """Whether Airflow has ended a deferral because no trigger did."""
+    # For a sensor Airflow turns it into a timeout of its own, and that into a skip if soft_fail is set. Airflow 3.0 has
+    # this class in airflow.exceptions, 3.3 in airflow.sdk.exceptions, and compat.sdk lacks it.
     while error is not None and type(error).__name__ != "TaskDeferralTimeout":
         error = error.__cause__
     return error is not None
 
 
 def when_taken(operator: BaseOperator, context: Context, note: Callable[[], None]) -> None:
-    """Have something noted once Airflow has taken the task as succeeded, with all its XComs.
+    """Call a function once Airflow has recorded the task's success and all its XComs.
 
-    That is when it calls a success callback (3.3.2): a task that fails after ``execute`` has no result.
+    That is when it calls success callbacks (3.3.2): a task that fails after ``execute`` has no result.
 
-    :param operator: that is run, of a task or inside of one.
-    :param note: called then.
+    :param operator: that runs, as a task or inside one.
+    :param note: the function.
     """
     task = getattr(context["ti"], "task", None) or operator
     given = task.on_success_callback
-    # What was set after an operator was made may be a single one.
+    # If it was set after the operator was created, it may be a single callback.
     callbacks = list(given) if isinstance(given, list | tuple) else [given] if given else []
     task.on_success_callback = [*callbacks, lambda _: note()]
 
 
 class ApiTask(BaseOperator):
-    """Base of the tasks that ask Magic Hour for something."""
+    """Base of the tasks that call Magic Hour's API."""
 
     magichour_conn_id: str
 
     @cached_property
     def hook(self) -> MagicHourHook:
-        """The way to the API; one for all that a run of the task does, so the connection is resolved once."""
+        """One hook for a whole run of the task, so that the connection is resolved once."""
         from airflow_provider_magichour.hooks import MagicHourHook
 
         return MagicHourHook(self.magichour_conn_id)
 
     def deadline(self, context: Context, began: float, timeout: float) -> float:
-        """Return when a wait of this try ends, in seconds since the epoch: ``execution_timeout`` counts, too.
+        """Return when a wait of this attempt ends, in seconds since the epoch: ``execution_timeout`` counts, too.
 
         :param began: when it begins, in seconds since the epoch.
         :param timeout: seconds that it may take.
@@ -80,7 +80,7 @@ class ApiTask(BaseOperator):
         )
 
     def defer_until(self, deadline: float, trigger: Any) -> NoReturn:
-        """Hand a wait over to the triggerer.
+        """Defer a wait to the triggerer.
 
         :param deadline: when the trigger ends at the latest, in seconds since the epoch.
         """
@@ -91,7 +91,7 @@ class ApiTask(BaseOperator):
         )
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Resume a task that was deferred, also where Airflow itself has ended that."""
+        """Resume a deferred task, also if Airflow itself has ended the deferral."""
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except AirflowException as error:
@@ -100,11 +100,11 @@ class ApiTask(BaseOperator):
         return self.left_waiting(context)
 
     def left_waiting(self, context: Context) -> Any:
-        """Do what is to be done where no trigger has ended a deferral in time."""
+        """Handle a deferral that no trigger has ended in time."""
         raise NotImplementedError
 
     def push(self, context: Context, **values: Any) -> None:
-        """Push side keys of XCom, where the task pushes at all."""
+        """Push side XComs, unless ``do_xcom_push`` is off."""
         for key, value in values.items() if self.do_xcom_push else ():
             with informing(f"the XCom {key!r}"):
                 context["ti"].xcom_push(key=key, value=value)
@@ -114,7 +114,7 @@ class WaitingTask(ApiTask):
     """Base of the tasks that wait for a project."""
 
     def conclude(self, context: Context, project: Project, kind: Kind) -> Any:
-        """Return, or raise, what a finished project means to this task."""
+        """Return the task's result for a finished project, or raise."""
         raise NotImplementedError
 
     def project_kind(self) -> Kind:
@@ -122,18 +122,18 @@ class WaitingTask(ApiTask):
         raise NotImplementedError
 
     def timed_out(self, message: str) -> Exception:
-        """Return this task's error for a deadline that passed."""
+        """Return this task's error for a deadline that has passed."""
         raise NotImplementedError
 
     def left_waiting(self, context: Context) -> Any:
         """Say what becomes of the project."""
         project = getattr(self, "project_id", None) or "(see this task's XCom project_id)"
         raise self.timed_out(
-            f"Airflow ended the wait for Magic Hour project {project}; is a triggerer running? {goes_on()}"
+            f"Airflow ended the wait for Magic Hour project {project}: is a triggerer running? {goes_on()}"
         )
 
     def lookout(self) -> Lookout:
-        """Return what looks at the project; to be closed."""
+        """Return what polls the project; it has to be closed."""
         from airflow_provider_magichour.waiting.lookout import Lookout
 
         return Lookout(self.hook)
@@ -151,12 +151,12 @@ class WaitingTask(ApiTask):
     ) -> Watch:
         """Return a wait that begins now, or began earlier.
 
-        :param project_id: what is waited for.
-        :param timeout: seconds that this try waits.
-        :param interval: seconds between looks; None for the default schedule.
+        :param project_id: to wait for.
+        :param timeout: seconds that this attempt waits.
+        :param interval: seconds between polls; None for the default schedule.
         :param credits_charged: what the project costs, if known.
         :param started_at: when the wait began, in seconds since the epoch; None for now.
-        :param tool: that makes the project, where that is known.
+        :param tool: that makes the project, if known.
         """
         from airflow_provider_magichour.waiting.schedule import EXPECTED
         from airflow_provider_magichour.waiting.watch import Watch
@@ -174,19 +174,19 @@ class WaitingTask(ApiTask):
         )
 
     def defer_to_trigger(self, watch: Watch) -> NoReturn:
-        """Hand the wait over to the triggerer."""
+        """Defer the wait to the triggerer."""
         from airflow_provider_magichour.triggers import MagicHourProjectTrigger
 
         self.defer_until(watch.deadline, MagicHourProjectTrigger.of(watch, self.magichour_conn_id))
 
     def end(self, context: Context, step: Step) -> Any:
-        """Return, or raise, what the end of a wait on the worker means."""
+        """Return the task's result at the end of a wait on the worker, or raise."""
         from airflow_provider_magichour.waiting.ending import event_of
 
         return self._ended(context, event_of(step, time.time()), step.project)
 
     def end_from_event(self, context: Context, event: dict[str, Any] | None) -> Any:
-        """Return, or raise, what the trigger's event means."""
+        """Return the task's result for the trigger's event, or raise."""
         from airflow_provider_magichour.waiting.ending import read_event
 
         return self._ended(context, read_event(event), None)
@@ -207,7 +207,7 @@ class WaitingTask(ApiTask):
             raise self.timed_out(timeout_message(ended))
         if ended.end == "unreachable":
             raise unreachable(ended)
-        # The triggerer hands over no project: the API is asked for it, so that its URLs are fresh.
+        # The event holds no project: it is read from the API again, so its URLs are fresh.
         return self.conclude(context, project or still_finished(self.hook.get_project(ended.project_id, kind)), kind)
 
     def result(self, context: Context, project: Project, kind: Kind) -> dict[str, Any]:

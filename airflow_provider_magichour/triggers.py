@@ -1,4 +1,4 @@
-"""The trigger that waits for a project in the triggerer."""
+"""The triggers that wait for projects in the triggerer."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from airflow_provider_magichour.waiting.schedule import EXPECTED_RENDER
 from airflow_provider_magichour.waiting.watch import Watch
 
 SETTLING = 8.0
-"""Seconds: Airflow 3.3.2 fails a task whose trigger fires within about 3 s of its deferral, before the scheduler has
-read that its first leg ended. No event leaves earlier than this after ``run`` began."""
+"""Seconds after the start of ``run`` before which no event is sent. Airflow 3.3.2 fails a task whose trigger fires
+within about 3 s of its deferral, before the scheduler has read that the task's process ended."""
 
 ARGUMENTS = (
     "project_id",
@@ -37,17 +37,17 @@ ARGUMENTS = (
 class MagicHourProjectTrigger(BaseTrigger):
     """Wait until a project is finished or the deadline has passed; only reads.
 
-    Its arguments are stored in Airflow's database as plain JSON: they hold no key and no URL. A triggerer that restarts
-    runs it again with the same ones, so the deadline stays.
+    Airflow stores its arguments in its database as plain JSON: they contain no key and no URL. A triggerer that
+    restarts runs it again with the same arguments, so the deadline stays.
 
     :param project_id: id that the submit returned.
     :param kind: ``video``, ``image`` or ``audio``.
     :param magichour_conn_id: id of the connection.
-    :param started_at: when this try's wait began, in seconds since the epoch.
+    :param started_at: when this attempt's wait began, in seconds since the epoch.
     :param deadline: when it ends, in seconds since the epoch.
-    :param poll_interval: seconds between looks; None for the default schedule.
-    :param status: the API's word for it, as seen before the deferral.
-    :param credits_charged: what it costs, as far as that was known then.
+    :param poll_interval: seconds between polls; None for the default schedule.
+    :param status: its status word before the deferral.
+    :param credits_charged: what it costs, if that was known then.
     :param expected_render: seconds that such a render usually takes.
     """
 
@@ -83,7 +83,7 @@ class MagicHourProjectTrigger(BaseTrigger):
 
     @classmethod
     def of(cls, watch: Watch, magichour_conn_id: str) -> MagicHourProjectTrigger:
-        """Return the trigger that goes on with a wait."""
+        """Return the trigger that continues a wait."""
         return cls(
             project_id=watch.project_id,
             kind=watch.kind,
@@ -123,7 +123,7 @@ class MagicHourProjectTrigger(BaseTrigger):
                 if step.end:
                     break
                 watch, delay = step.watch, step.delay
-                del step  # it holds the project as read, a kilobyte
+                del step  # it keeps the project in memory, a kilobyte
         finally:
             await lookout.aclose()
         await asyncio.sleep(max(0.0, SETTLING - (loop.time() - began)))
@@ -133,8 +133,8 @@ class MagicHourProjectTrigger(BaseTrigger):
 class MagicHourBatchTrigger(BaseTrigger):
     """Wait until enough of a batch's projects have ended; only reads.
 
-    It ends when a third of them have, or one has and a minute has passed, or all, but not within 8 s (an Airflow bug,
-    see :data:`SETTLING`). Its arguments are stored in Airflow's database as plain JSON: they hold no key and no URL.
+    It ends once a third of them have, or one has and a minute has passed, or all, but not within 8 s (an Airflow bug,
+    see :data:`SETTLING`). Airflow stores its arguments in its database as plain JSON: they contain no key and no URL.
 
     :param ids: of the projects.
     :param offsets: seconds after ``started_at`` at which the wait for each began.
@@ -142,7 +142,7 @@ class MagicHourBatchTrigger(BaseTrigger):
     :param magichour_conn_id: id of the connection.
     :param started_at: when the first wait began, in seconds since the epoch.
     :param deadline: when all of them end, in seconds since the epoch.
-    :param item_timeout: seconds that each is waited for.
+    :param item_timeout: seconds that each may take.
     :param expected_render: seconds that such a render usually takes.
     """
 
@@ -171,7 +171,7 @@ class MagicHourBatchTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
 
     def watches(self) -> list[Watch]:
-        """Return what is known of each project."""
+        """Return the state of each wait."""
         kind = endpoints.checked_kind(self.kind)
         return [
             Watch(

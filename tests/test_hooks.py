@@ -138,9 +138,9 @@ def test_host_that_is_no_base_url_is_refused(resolve: Resolve, host: str) -> Non
 def test_login_query_and_fragment_of_a_base_url_are_refused_and_not_shown(
     resolve: Resolve, host: str, shown: str
 ) -> None:
-    with pytest.raises(MagicHourInvalidRequestError, match="take it out") as caught:
+    with pytest.raises(MagicHourInvalidRequestError, match="remove it") as caught:
         resolve(as_json(host=host))
-    assert f"Host {shown!r} of connection 'mh' holds a" in str(caught.value)
+    assert f"Host {shown!r} of connection 'mh' has a" in str(caught.value)
     assert "secret" not in str(caught.value)
 
 
@@ -275,7 +275,7 @@ def test_connection_test_explains_a_server_that_does_not_listen(monkeypatch: pyt
     monkeypatch.setenv("AIRFLOW_CONN_MH", as_json(host=f"http://127.0.0.1:{port}"))
     ok, text = MagicHourHook("mh").test_connection()
     assert not ok
-    assert "refused: nothing listens there" in text
+    assert "refused: nothing is listening there" in text
     assert "base URL" in text
 
 

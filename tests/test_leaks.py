@@ -492,13 +492,13 @@ def test_a_request_that_holds_the_key_is_neither_uploaded_nor_sent_nor_recorded(
 def test_the_field_that_holds_the_key_is_named_as_the_user_wrote_it(
     secret_sandbox: Any, context: Any, store: Any, task: Callable[[], Any], named: str
 ) -> None:
-    with pytest.raises(MagicHourInvalidRequestError, match=rf"\A{re.escape(named)} holds"):
+    with pytest.raises(MagicHourInvalidRequestError, match=rf"\A{re.escape(named)} contains"):
         task().execute(context(store))
     assert list(secret_sandbox.requests) == []
 
 
 def test_the_hook_sends_no_request_that_holds_the_key(secret_sandbox: Any) -> None:
-    with pytest.raises(MagicHourInvalidRequestError, match="prompt holds"):
+    with pytest.raises(MagicHourInvalidRequestError, match="prompt contains"):
         MagicHourHook().create(image_to_video_request(image="https://x.example.com/a.jpg", end_seconds=5, prompt=KEY))
     assert list(secret_sandbox.requests) == []
 
@@ -531,7 +531,7 @@ def test_a_key_that_goes_over_a_network_in_clear_is_told_once(
         settings = getattr(MagicHourHook(conn_id), way)()
         if way == "async_settings":
             asyncio.run(settings)
-    lines = [line for line in caplog.messages if "has no encryption" in line and conn_id in line]
+    lines = [line for line in caplog.messages if "is not encrypted" in line and conn_id in line]
     assert len(lines) == told
     assert KEY not in "".join(lines)
 

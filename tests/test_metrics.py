@@ -185,7 +185,7 @@ def test_metrics_that_cannot_be_told_fail_nothing(
     task.execute(context(store, try_number=2))
 
     assert posts(sandbox) == 1
-    assert "the metric magichour.submitted (OSError)" in caplog.text
+    assert "the metric magichour.submitted to Airflow (OSError)" in caplog.text
 
 
 def test_where_nobody_listens_nothing_is_sent_and_nothing_said(

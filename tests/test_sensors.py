@@ -23,7 +23,7 @@ from airflow_provider_magichour.triggers import MagicHourProjectTrigger
 
 HOUR = 3600.0
 MODES = ["poke", "reschedule", "deferrable"]
-ENDED_BY_AIRFLOW = "wait for Magic Hour project p1; is a triggerer running"
+ENDED_BY_AIRFLOW = "wait for Magic Hour project p1: is a triggerer running"
 
 pytestmark = pytest.mark.usefixtures("clock")
 

@@ -249,7 +249,7 @@ def test_trouble_is_logged_once_while_it_stays_the_same(
 ) -> None:
     sandbox.faults.add("get", status=500, times=50)
     event_of(trigger(sandbox.add_job().id))
-    assert len([line for line in logged().splitlines() if "Looking again until the deadline" in line]) in (1, 2)
+    assert len([line for line in logged().splitlines() if "Polling continues until the deadline" in line]) in (1, 2)
 
 
 def test_event_never_leaves_before_airflow_has_settled(sandbox: Any, trigger: Any, clock: Any) -> None:

@@ -70,7 +70,7 @@ def test_a_delivery_that_comes_many_times_at_once_to_three_processes_makes_one_e
             with ThreadPoolExecutor(AT_ONCE) as senders:
                 sent = [senders.submit(deliver, [first, second][n % 2], content, headers) for n in range(AT_ONCE)]
             made = Counter((done.result().status_code, done.result().json()["message"][:13]) for done in sent)
-            assert made == {(200, "made an event"): 1, (200, "known already"): AT_ONCE - 1}
+            assert made == {(200, "created an event"): 1, (200, "already recorded"): AT_ONCE - 1}
     found = events(airflow)
     assert len(found) == VIDEOS
     assert set(found.values()) == {1}

@@ -67,8 +67,8 @@ def test_connection_made_with_the_form_passes_its_test(
     form.get_by_role("button", name="Extra Fields", exact=True).click()
     for label, default, help_text in (
         ("Request timeout", "30", "Seconds for each phase of a request: connect, send, receive. Empty: 30."),
-        ("Requests per second", "20", "Of all tasks that wait deferred in one triggerer, together. Empty: 20."),
-        ("Open connections", "8", "At a time, of all tasks that wait deferred in one triggerer. Empty: 8."),
+        ("Requests per second", "20", "For all deferred tasks in one triggerer together. Empty: 20."),
+        ("Open connections", "8", "At a time, for all deferred tasks in one triggerer together. Empty: 8."),
     ):
         expect(form.get_by_label(label, exact=True)).to_have_value(default)
         expect(form.get_by_text(help_text)).to_be_visible()
@@ -171,7 +171,7 @@ def test_project_of_an_unsure_submission_is_adopted_with_the_mouse(
     local_airflow.wait_for_task(DAG_ID, run_id, "submit", "failed", timeout=90)
     found = sandbox.requests.to("create")[-1].job
     page.goto(f"/dags/{DAG_ID}/runs/{run_id}/tasks/submit")
-    expect(page.get_by_text("It is not known whether Magic Hour made a project.")).to_be_visible()
+    expect(page.get_by_text("It is not known whether Magic Hour created a project.")).to_be_visible()
     tab(page, "Storage")
     page.get_by_role("button", name="Edit Task State Store").click()
     form = page.get_by_role("dialog")

@@ -1,4 +1,4 @@
-"""Where a URL that the API names, or a redirect, may lead: not from TLS to none, and into no private network."""
+"""Where a URL that the API names, or a redirect, may lead: never from TLS to plain HTTP or into a private network."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from airflow_provider_magichour.exceptions import MagicHourApiError
 
 
 def check_address(url: str, *, before: str, base_url: str) -> None:
-    """Refuse a URL that leads where nothing of this API can lie.
+    """Refuse a URL that leads where no file of this API can be.
 
     :param url: about to be opened.
     :param before: what named it: the base URL, or the URL that redirects to it.
     :param base_url: of the API; private addresses are reached only from an API that is on one itself.
-    :raises MagicHourApiError: naming the host, but nothing of the rest, which is signed.
-    :raises httpx.InvalidURL: for what is no URL.
+    :raises MagicHourApiError: naming only the host, as the rest is signed.
+    :raises httpx.InvalidURL: for anything that is not a URL.
     """
     if reason := refusal(httpx.URL(url), before=httpx.URL(before), base=httpx.URL(base_url), addresses=addresses_of):
-        raise MagicHourApiError(f"The API's answer leads to a place that is refused: {reason}. Nothing was sent there")
+        raise MagicHourApiError(f"The API's answer leads to a forbidden address: {reason}. Nothing was sent there")
 
 
 def refusal(
     url: httpx.URL, *, before: httpx.URL, base: httpx.URL, addresses: Callable[[str], Iterable[str]]
 ) -> str | None:
-    """Say why a URL must not be opened, or None when it may be. Pure, but for the addresses that it asks for.
+    """Say why a URL must not be opened; None if it may be. Pure, except that it calls ``addresses``.
 
     :param url: about to be opened.
     :param before: what named it.
@@ -36,12 +36,12 @@ def refusal(
     :param addresses: returns those of a host; none when they cannot be known.
     """
     if url.scheme == "http" and before.scheme == "https":
-        return f"http://{url.host} is not encrypted, and what names it ({before.host}) was"
+        return f"http://{url.host} is not encrypted, but {before.host}, which leads there, is"
     if any(map(is_private, addresses(url.host))) and not any(map(is_private, addresses(base.host))):
         return (
-            f"{url.host} is in a private network, and the API ({base.host}) is not. Where your own DNS says so of a "
-            "public host, let it give the workers the public address, or name a proxy in HTTPS_PROXY, which looks up "
-            "the host itself"
+            f"{url.host} is in a private network, and the API ({base.host}) is not. If your own DNS does this to a "
+            "public host, let it give workers the public address, or set HTTPS_PROXY to a proxy that resolves host "
+            "names itself"
         )
     return None
 
@@ -71,5 +71,5 @@ def addresses_of(host: str) -> set[str]:
         return set()
     try:
         return {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
-    except (OSError, UnicodeError):  # connecting will tell
+    except (OSError, UnicodeError):  # connecting will fail with the reason
         return set()

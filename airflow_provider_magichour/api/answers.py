@@ -29,14 +29,14 @@ T = TypeVar("T")
 
 
 YOUNG = 60.0
-"""Seconds after a submit, or the start of a wait, in which the API's own 404 proves nothing."""
+"""Seconds after a submit, or the start of a wait, during which the API's own 404 proves nothing."""
 
 
 def is_unknown(error: MagicHourApiError, since: float | None, now: float) -> bool:
     """Return whether the API says for good that it does not know a project.
 
-    :param error: of the look at it.
-    :param since: when it was submitted, or when the wait for it began; None where that is not known.
+    :param error: of the poll.
+    :param since: when it was submitted, or when the wait for it began; None if that is not known.
     :param now: both in seconds since the epoch; a clock that was set back by more does not make it young for ever.
     """
     is_young = since is not None and abs(now - since) <= YOUNG
@@ -47,7 +47,7 @@ SECONDS = re.compile(r"-?[0-9]{1,20}(\.[0-9]{0,20})?")
 
 
 LONGEST_PAUSE_ASKED = 86_400.0
-"""Seconds: what an answer asks for beyond that is no use to anyone."""
+"""Seconds: a longer ``Retry-After`` is cut to this."""
 
 
 LONGEST_DATE = 100
@@ -55,7 +55,7 @@ LONGEST_DATE = 100
 
 
 def read_answer(call: Call[T], status: int, headers: Mapping[str, str], body: bytes, *, now: float) -> T | Failure:
-    """Return what an answer means for its call: the value, or why it is none."""
+    """Return what an answer means for its call: the value, or why there is none."""
     if 200 <= status < 300:
         try:
             return call.answer(body)
@@ -64,7 +64,7 @@ def read_answer(call: Call[T], status: int, headers: Mapping[str, str], body: by
         except ValueError as error:
             return Failure(f"{error} (HTTP {status})", status=status)
     problem = _problem(body)
-    text = problem.message if problem and problem.message else "no message of the API's"
+    text = problem.message if problem and problem.message else "no message from the API"
     code = problem.code if problem else None
     return Failure(
         f"HTTP {status}{f' {code}' if code else ''}: {text}",
@@ -76,7 +76,7 @@ def read_answer(call: Call[T], status: int, headers: Mapping[str, str], body: by
 
 
 def _unreadable(error: ValueError) -> str:
-    """Say what is wrong with an answer, and nothing of what stands in it."""
+    """Say what is wrong with an answer without quoting it."""
     if isinstance(error, ValidationError):
         return ", ".join(sorted({".".join(map(str, each["loc"])) or "body" for each in error.errors()}))
     return "body"
@@ -93,15 +93,15 @@ def why_no_connection(error: BaseException) -> str:
                     "SSL_CERT_FILE can name the certificates of a private authority"
                 )
             case ssl.SSLError():
-                return f"what answers there speaks no TLS ({cause.reason}): is it http, not https?"
+                return f"the server does not speak TLS ({cause.reason}): is it http, not https?"
             case socket.gaierror():
                 return f"the host name cannot be resolved: {cause.strerror}"
             case ConnectionRefusedError():
-                return "refused: nothing listens there"
+                return "refused: nothing is listening there"
             case TimeoutError():
                 return "nothing answered in time"
             case FileNotFoundError():
-                return "the file of certificates that the environment variable SSL_CERT_FILE names is not there"
+                return "the certificate file that the environment variable SSL_CERT_FILE names does not exist"
         cause = cause.__cause__ or cause.__context__
     return f"{type(error).__name__}: {error}"
 
@@ -116,19 +116,19 @@ def _problem(body: bytes) -> ApiProblem | None:
 def error_for(
     call: Call[Any], failure: Failure, *, source: str, host: str = "", believed: bool = False
 ) -> MagicHourApiError | MagicHourUnsureSubmissionError:
-    """Return the error that a final failure of a call becomes.
+    """Return the error for a call that has failed for good.
 
     :param source: where the API key came from, for messages, such as ``connection 'magichour_default'``.
     :param host: where its base URL leads, for messages.
-    :param believed: whether a gateway is believed that it made nothing.
+    :param believed: whether to trust a gateway's answer that nothing was created.
     """
     reason, advice = failure.reason.rstrip("."), _advice(call, failure, source, f" ({host})" if host else "")
     if call.creates and not (failure.made_nothing or (believed and failure.is_gateways)):
         return MagicHourUnsureSubmissionError(
-            f"A project may have been made, and it costs credits: {reason}{advice and f'. {advice}'}"
+            f"A project may have been created, and it costs credits: {reason}{advice and f'. {advice}'}"
         )
     kind = MagicHourRejectedError if call.creates and failure.is_rejection else MagicHourApiError
-    # What is wrong comes before what a server calls it.
+    # Our reason comes before the server's words.
     told = f". {advice} ({reason})" if advice and failure.is_refusal else f": {reason}.{advice and f' {advice}'}"
     return kind(
         f"Could not {call.what}{told}",
@@ -145,15 +145,15 @@ def _advice(call: Call[Any], failure: Failure, source: str, at: str) -> str:
     if failure.status == 401:
         return f"The API key of {source} is missing, wrong or revoked; get one at {KEY_PAGE}"
     if failure.is_refusal and not failure.is_redirect and not failure.from_api:
-        return f"This is not the API's answer, but a gateway's or proxy's: check the base URL (host) of {source}{at}"
+        return f"A gateway or proxy answered, not the API: check the base URL (host) of {source}{at}"
     if failure.status == 402 or failure.code == "insufficient_credits":
         return f"Buy credits or change the plan of the account of {source} at https://magichour.ai/pricing"
     if failure.status == 403:
         return f"The key of {source} is valid, but its plan or permissions do not cover this"
     if failure.status == 404 and failure.from_api and ("-projects/" in call.target or "-detection/" in call.target):
-        return f"Is it a project of another kind, or of another account than that of {source}, or was it deleted?"
+        return f"Is it a project of another kind, was it deleted, or is {source} another account's?"
     if failure.status == 404 or (failure.status is not None and failure.status < 300):
-        return f"This is not the API's answer: check the base URL (host) of {source}{at}"
+        return f"Something other than the API answered: check the base URL (host) of {source}{at}"
     if failure.is_redirect:
         return f"Redirects are not followed: check the base URL (host) of {source}{at}"
     if failure.status is None and not failure.sent:
@@ -164,14 +164,14 @@ def _advice(call: Call[Any], failure: Failure, source: str, at: str) -> str:
 @discreet
 @dataclass(frozen=True)
 class Failure:
-    """One attempt that brought no usable answer.
+    """One attempt that got no usable answer.
 
-    :param reason: what happened, for a person; holds no URL and no key.
+    :param reason: what happened, for a person; contains no URL and no key.
     :param sent: whether the request may have reached the API.
     :param status: HTTP status, or None when no answer came.
-    :param code: the API's machine code.
+    :param code: the API's error code.
     :param from_api: whether the answer was the API's own JSON, not a gateway's page.
-    :param retry_after: seconds the API asked to wait.
+    :param retry_after: seconds that the API asked to wait.
     """
 
     reason: str
@@ -183,21 +183,21 @@ class Failure:
 
     @property
     def made_nothing(self) -> bool:
-        """Whether it is sure that a create made no project."""
+        """Whether it is certain that a create request made no project."""
         return not self.sent or self.status == 429 or (self.is_refusal and not self.is_redirect)
 
     @property
     def is_gateways(self) -> bool:
-        """Whether a gateway says it, of a create that may have been carried out.
+        """Whether a gateway answered a create request that may have been carried out.
 
-        Of a 502 before an id the vendor says that no job was made and that it can be sent again after 30 to 60 s (quick
-        start, 2026-08-22). A gateway may say it of a job that was made, though: so it is believed once.
+        The vendor says that a 502 without an id means that no job was made, and to send the request again after 30 to
+        60 s (quick start, 2026-08-22). But a gateway may also say so of a job that was made: so it is trusted once.
         """
         return self.status in (502, 503)
 
     @property
     def is_redirect(self) -> bool:
-        """Whether it points elsewhere, never followed: a 303 says that the request was carried out (RFC 9110)."""
+        """Whether it is a redirect; none is followed: a 303 says that the request was carried out (RFC 9110)."""
         return self.status is not None and 300 <= self.status < 400
 
     @property
@@ -207,7 +207,7 @@ class Failure:
 
     @property
     def is_rejection(self) -> bool:
-        """Whether the API itself refused for good; a gateway's page of the same status may be gone at the next try."""
+        """Whether the API itself refused for good; a gateway's page of the same status may be gone next time."""
         return self.from_api and self.is_refusal
 
 
@@ -215,7 +215,7 @@ def retry_after_seconds(value: str | None, *, date: str | None, now: float) -> f
     """Read a ``Retry-After`` header: seconds, or an HTTP date counted from the answer's own ``Date``; at most a day.
 
     :param value: the header, or None.
-    :param date: the answer's ``Date`` header: with it a wrong clock here does no harm.
+    :param date: the answer's ``Date`` header, so that a wrong clock here does no harm.
     :param now: seconds since the epoch, used where ``Date`` is missing.
     """
     if value is None:
@@ -232,5 +232,5 @@ def _http_date(value: str | None) -> float | None:
     try:
         moment = parsedate_to_datetime((value or "")[:LONGEST_DATE])
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError, TypeError, IndexError):  # what it does with years and zones beyond reason
+    except (ValueError, OverflowError, TypeError, IndexError):  # impossible years and time zones
         return None

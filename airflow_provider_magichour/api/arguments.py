@@ -1,4 +1,4 @@
-"""What people, templates and upstream tasks give for an argument, made plain. Pure."""
+"""Normalizes what people, templates and upstream tasks pass as an argument. Pure."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from airflow_provider_magichour.api.signatures import shown
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 
 NOTHING = frozenset({"None", "null"})
-"""What a template makes of None, also with ``tojson``."""
+"""How a template renders None, also with ``tojson``."""
 
 DEEPEST = 50
-"""Objects and lists in one another: no field of the API's comes near."""
+"""How deep objects and lists may be nested: no field of the API comes near."""
 
 
 def given(value: Any) -> Any:
-    """Return a value; None for the text that a template makes of None: nobody means, and pays for, a prompt ``None``.
+    """Return a value; None for the text of a rendered None: nobody wants to pay for the prompt ``None``.
 
-    Airflow renders ``{{ params.prompt }}`` to a text unless the DAG has ``render_template_as_native_obj``.
+    Airflow renders ``{{ params.prompt }}`` to text unless the DAG has ``render_template_as_native_obj``.
     """
     return None if isinstance(value, str) and value.strip() in NOTHING else value
 
 
 def truth_of(value: Any) -> bool | None:
-    """Return the truth that a value means, also as a text or of numpy's; None where it means none."""
+    """Return the boolean that a value means, also as text or from numpy; None if it means none."""
     if isinstance(value, str):
         return {"true": True, "false": False}.get(value.strip().lower())
     if getattr(value, "ndim", None) == 0:
@@ -39,7 +39,7 @@ def truth_of(value: Any) -> bool | None:
 
 
 def literal(text: str) -> Any:
-    """Return the value that a text writes, as JSON or as Python does; None for any other text."""
+    """Return the value that a text holds as JSON or as a Python literal; None for any other text."""
     for read in (json.loads, ast.literal_eval):
         try:
             return read(text)
@@ -49,9 +49,9 @@ def literal(text: str) -> Any:
 
 
 def from_text(value: Any) -> Any:
-    """Return what a text says that is JSON, and anything else as it is.
+    """Parse a text that is JSON; return anything else as it is.
 
-    Where a person, or Airflow's REST API and UI, has put a value into its database, that may be a text of it.
+    A value that a person has stored through Airflow's REST API or UI may come back as its text.
     """
     try:
         return json.loads(value) if isinstance(value, str) else value
@@ -60,7 +60,7 @@ def from_text(value: Any) -> Any:
 
 
 def text_of(value: Any) -> str | None:
-    """Return the text that a value means; None where it means none.
+    """Return the text that a value means; None if it means none.
 
     With ``render_template_as_native_obj`` a text of digits comes as a number.
     """
@@ -78,7 +78,7 @@ def path_of(value: Any) -> Any:
 
 
 def checked_text(name: str, value: Any, needed: str) -> str:
-    """Return a text that is neither empty nor more than any system takes.
+    """Return a text that is neither empty nor impossible to write.
 
     :param name: of the argument, for the message.
     :param needed: what the argument is, for the message, such as ``the id of a connection``.
@@ -91,7 +91,7 @@ def checked_text(name: str, value: Any, needed: str) -> str:
 
 
 def is_writable(text: str) -> bool:
-    """Return whether a text can be written as UTF-8: half of a surrogate pair cannot."""
+    """Return whether a text can be encoded as UTF-8: half of a surrogate pair cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -100,13 +100,13 @@ def is_writable(text: str) -> bool:
 
 
 def plain(value: Any, where: str = "", names: Mapping[str, str] = MappingProxyType({}), depth: int = 0) -> Any:
-    """Return a value as JSON has it, at any depth: a request is built of nothing else.
+    """Return a value converted to plain JSON types, at any depth.
 
     Paths become texts; numbers of ``decimal`` and numpy become Python's; tuples become lists.
 
-    :param where: it stands in the request, as a dotted path, for the message.
-    :param names: of the arguments that stand at such a path.
-    :raises MagicHourInvalidRequestError: naming the field and its value, for what cannot be written as JSON.
+    :param where: its place in the request, as a dotted path, for the message.
+    :param names: of the arguments at such paths.
+    :raises MagicHourInvalidRequestError: naming the field and its value, for what JSON cannot hold.
     """
     name = names.get(where, where)
     if depth > DEEPEST:
@@ -117,7 +117,7 @@ def plain(value: Any, where: str = "", names: Mapping[str, str] = MappingProxyTy
     if isinstance(value, Mapping):
         if odd := [key for key in value if not isinstance(key, str) or not is_writable(key)]:
             raise MagicHourInvalidRequestError.unsent(
-                f"{name} has the key {shown(odd[0])}: a text is needed, of whole characters"
+                f"{name} has the key {shown(odd[0])}: a text of valid Unicode is needed"
             )
         return {key: plain(each, f"{where}.{key}".lstrip("."), names, depth + 1) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -125,8 +125,8 @@ def plain(value: Any, where: str = "", names: Mapping[str, str] = MappingProxyTy
     known = _scalar(value)
     if known is None and value is not None:
         raise MagicHourInvalidRequestError.unsent(
-            f"{name}={shown(value)}: a text of whole characters, a finite number, true, false, a list or a dict is "
-            "needed, as JSON has them"
+            f"{name}={shown(value)}: a value that JSON can hold is needed (a text of valid Unicode, a finite number, "
+            "true, false, a list or a dict)"
         )
     return known
 
@@ -139,5 +139,5 @@ def _scalar(value: Any) -> str | float | int | bool | None:
     if (truth := truth_of(value)) is not None:
         return truth
     number = number_of(value)
-    # 5.0 stays 5.0: what a request is told by, is told by how it is written.
+    # 5.0 stays 5.0: the fingerprint depends on how a number is written.
     return float(value) if number is not None and isinstance(value, float) else number

@@ -1,4 +1,4 @@
-"""Bodies: an answer's bytes, read with a bound, as what is compressed may unpack to anything; a file's, counted."""
+"""Bodies: an answer's bytes, unpacked up to a limit; a file's bytes, counted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import IO
 
 LONGEST = 1 << 20
-"""Bytes of an answer's body, as sent and unpacked: the API's own are some kilobytes."""
+"""Most bytes of an answer's body, as sent and as unpacked: the API's own have some kilobytes."""
 
 EITHER = 32 + zlib.MAX_WBITS
 """Both gzip and deflate, told apart by their first bytes."""
@@ -17,18 +17,18 @@ CHUNK = 1 << 16
 
 
 def measured(stream: IO[bytes], size: int) -> Iterator[bytes]:
-    """Yield the bytes of a file whose size was told before.
+    """Yield the bytes of a file whose size was announced before.
 
-    :raises OSError: when it is another size now.
+    :raises OSError: its size has changed.
     """
     sent = 0
     while piece := stream.read(CHUNK):
         sent += len(piece)
         if sent > size:
-            raise OSError(f"it holds more than the {size} bytes that were measured")
+            raise OSError(f"it has more than the expected {size} bytes")
         yield piece
     if sent < size:
-        raise OSError(f"it holds {sent} bytes, and {size} were measured")
+        raise OSError(f"it has {sent} bytes instead of the expected {size}")
 
 
 def unpacked(body: bytes, encoding: str | None) -> bytes:
@@ -36,7 +36,7 @@ def unpacked(body: bytes, encoding: str | None) -> bytes:
 
     :param body: as sent, cut after :data:`LONGEST` and one more.
     :param encoding: the header ``Content-Encoding``.
-    :raises ValueError: when it is too long, damaged, or compressed in a way that nobody asked for.
+    :raises ValueError: it is too long, damaged, or compressed in a way that was not asked for.
     """
     if len(body) > LONGEST:
         raise ValueError("longer than 1 MiB")

@@ -50,7 +50,7 @@ class Capability:
     :param end_image_seconds: longest clip in seconds that may have an end image; None for no limit.
     :param credits: credits per second of output by resolution; a resolution without a published price is absent.
     :param audio_credits: further credits per second with audio, by resolution.
-    :param legacy: the API still takes the name but documents it no longer.
+    :param legacy: the API still takes the name but no longer documents it.
     """
 
     seconds: tuple[int, ...]
@@ -152,7 +152,7 @@ CAPABILITIES: Mapping[str, Capability] = MappingProxyType(
         ),
     }
 )
-"""Each AI model by the name that the API takes; sources and dates stand in its comments."""
+"""Each AI model by the name that the API takes; sources and dates are in its comments."""
 
 
 # The SDK prices a model "from" an amount: what its lowest resolution costs. The others have no published price.
@@ -174,9 +174,9 @@ IMAGE_MODELS: Mapping[float, tuple[str, ...]] = {
 def refusal(
     model: str | None, *, end_seconds: float, resolution: str | None, audio: bool | None, end_image: bool
 ) -> str | None:
-    """Say why a known AI model cannot do this, naming field, value and what is allowed; None when it can.
+    """Say why a known AI model cannot do this, naming field, value and what is allowed; None if it can.
 
-    None is also the answer for ``default`` and for a name the table does not know: the API judges those.
+    Also None for ``default`` and for a name that is not in the table: the API decides about those.
 
     :param model: name of the AI model, or None for the API's default.
     :param end_seconds: length of the clip in seconds.
@@ -223,7 +223,7 @@ class Estimate:
 
 
 def estimate(model: str | None, *, end_seconds: float, resolution: str | None, audio: bool | None) -> Estimate | None:
-    """Estimate the credits of one clip; None where no price is published for that model and resolution.
+    """Estimate the credits of one clip; None if no price is published for that model and resolution.
 
     Without a resolution the price is that of 720p, the API's default on paid plans (SDK 0.90.0).
 

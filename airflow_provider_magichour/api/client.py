@@ -37,17 +37,17 @@ T = TypeVar("T")
 USER_AGENT = f"airflow-provider-magichour/{__version__}"
 
 ORIGIN = {"User-Agent": USER_AGENT, "X-MagicHour-Source": "airflow"}
-"""Headers that tell the API where a request comes from, as those of the vendor's own integrations do."""
+"""Headers that tell the API where a request comes from, as the vendor's own integrations send them."""
 
 UPLOAD_PATIENCE = 120.0
 
 MOST_HOPS = 6
-"""Places that one download may lead through: its URL, and five redirects."""
+"""Most addresses of one download: its URL and five redirects."""
 
 
 @contextlib.contextmanager
 def _connecting() -> Iterator[None]:
-    """Make whatever keeps a connection from being prepared what it is to the caller: none was made."""
+    """Turn whatever prevents a connection from being prepared into httpx's ConnectError."""
     try:
         yield
     except Exception as error:  # certificates, proxies, packages for proxies
@@ -56,12 +56,12 @@ def _connecting() -> Iterator[None]:
 
 @functools.cache
 def _tls() -> ssl.SSLContext:
-    """Built once: it reads the whole trust store, some 13 ms."""
+    """Built once, as it reads the whole trust store: some 13 ms."""
     return httpx.create_ssl_context()
 
 
 class _BaseClient:
-    """What the two clients share: everything but the waiting."""
+    """What the two clients share: everything except waiting."""
 
     def __init__(self, settings: ClientSettings) -> None:
         self.settings = settings
@@ -70,7 +70,7 @@ class _BaseClient:
         return {"transport": Proxied(_tls()), "timeout": self.settings.request_timeout}
 
     def _request(self, call: Call[Any]) -> dict[str, Any]:
-        # Answers are small: to unpack them costs more than they save.
+        # Answers are small: unpacking would cost more than it saves.
         headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
         url = call.target
         if call.is_to_api:
@@ -96,7 +96,7 @@ class _BaseClient:
                     return Failure(f"an answer that cannot be read (HTTP {status}; it is {error})", status=status)
                 body = b""
             return answers.read_answer(call, status, headers, body, now=time.time())
-        except Exception as error:  # a net: nothing that a server says may end a wait
+        except Exception as error:  # safety net: no answer may end a wait
             return _unreadable(error, status)
 
     def _delay_or_raise(
@@ -121,7 +121,7 @@ class _BaseClient:
             believed = create is not None and create.believes_gateway
             source, host = self.settings.source, self.settings.host
             raise answers.error_for(call, failure, source=source, host=host, believed=believed) from None
-        logging.getLogger(__name__).info("Could not %s: %s; again in %.1f s", call.what, failure.reason, delay)
+        logging.getLogger(__name__).info("Could not %s: %s; retrying in %.1f s", call.what, failure.reason, delay)
         return delay
 
 
@@ -152,10 +152,10 @@ class MagicHourClient(_BaseClient):
     def send(self, call: Call[T], *, patience: float = 0.0, create: Attempts | None = None) -> T:
         """Send a call, repeating it in place while that is safe.
 
-        :param patience: seconds in which repeats may begin; 0 for one attempt.
-        :param create: what is noted of the attempts at a call that makes a project.
-        :raises MagicHourApiError: when the API, or the way to it, failed.
-        :raises MagicHourUnsureSubmissionError: when a create was sent and its answer is not known.
+        :param patience: seconds during which repeats may begin; 0 for one attempt.
+        :param create: is told of the attempts at a create request.
+        :raises MagicHourApiError: the API or the network failed.
+        :raises MagicHourUnsureSubmissionError: a create request was sent and its answer is not known.
         """
         if call.creates:
             create = create or Attempts()
@@ -192,14 +192,14 @@ class MagicHourClient(_BaseClient):
         try:
             with contextlib.closing(http.send(request, stream=True)) as response:
                 body = self._bounded(response)
-        except (httpx.RequestError, httpx.InvalidURL, OSError):  # the last one: of the file that is uploaded
+        except (httpx.RequestError, httpx.InvalidURL, OSError):  # OSError: from the file that is uploaded
             raise
-        except Exception as error:  # a net, as in _read
+        except Exception as error:  # safety net, as in _read
             return _unreadable(error)
         return self._read(call, response.status_code, response.headers, body)
 
     def _bounded(self, response: httpx.Response) -> bytes:
-        """Read a body as it is sent, until its end or until it is too long; the rest of that is not wanted."""
+        """Read a body until its end, or until it is too long."""
         body, end = bytearray(), time.monotonic() + self.settings.request_timeout
         for piece in response.iter_raw():
             body += piece
@@ -212,7 +212,7 @@ class MagicHourClient(_BaseClient):
     def _connected(self, call: Call[Any], stack: contextlib.ExitStack) -> httpx.Client:
         with _connecting():
             if call.creates:
-                # A kept-alive connection that the server has closed meanwhile would look like a lost answer.
+                # A kept-alive connection that the server has closed in the meantime would look like a lost answer.
                 return stack.enter_context(httpx.Client(**self._options()))
             if self._http is None:
                 self._http = httpx.Client(**self._options())
@@ -248,8 +248,8 @@ class MagicHourClient(_BaseClient):
         :param url: signed URL of a result.
         :param start: first byte wanted.
         :param end: last byte wanted, None for all from the first one on.
-        :param if_range: ETag or date of the version of which a part is wanted; of another one all is sent.
-        :raises MagicHourApiError: when it, or a redirect, leads where no result of this API can lie.
+        :param if_range: ETag or date of the version of which a part is wanted; of any other version all is sent.
+        :raises MagicHourApiError: it, or a redirect, leads where no result of this API can be.
         """
         # Compressed answers would make sizes and ranges meaningless.
         headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
@@ -271,10 +271,10 @@ class MagicHourClient(_BaseClient):
 
 
 class AsyncMagicHourClient(_BaseClient):
-    """Async client that reads and does nothing else; use it as an async context manager, in one event loop.
+    """Async client that only reads; use it as an async context manager, in one event loop.
 
-    Any number of tasks may use it at a time: its requests to the API leave at the rate of its settings, over as many
-    connections as those allow, and after a 429 none leaves until the API wants to be asked again.
+    Any number of tasks may use it at a time: its requests leave at the rate of its settings, over as many connections
+    as those allow, and after a 429 none leaves until the API's ``Retry-After`` has passed.
     """
 
     def __init__(self, settings: ClientSettings) -> None:
@@ -283,7 +283,7 @@ class AsyncMagicHourClient(_BaseClient):
         self._reader: Reader | None = None
 
     def renew(self, settings: ClientSettings) -> None:
-        """Use other settings from now on; requests that are under way end as they began.
+        """Use other settings from now on; requests that are under way keep theirs.
 
         :param settings: those of the same connection, resolved again.
         """
@@ -307,9 +307,9 @@ class AsyncMagicHourClient(_BaseClient):
         """Send a call that reads, repeating it in place.
 
         :param call: a GET of the API; what pays, uploads or deletes is for the sync client.
-        :param patience: seconds in which repeats may begin; 0 for one attempt.
-        :raises MagicHourApiError: when the API, or the way to it, failed.
-        :raises MagicHourInvalidRequestError: for a call that does not only read; nothing was sent.
+        :param patience: seconds during which repeats may begin; 0 for one attempt.
+        :raises MagicHourApiError: the API or the network failed.
+        :raises MagicHourInvalidRequestError: the call does more than read; nothing was sent.
         """
         if call.method != "GET" or not call.is_to_api:
             raise MagicHourInvalidRequestError(f"Could not {call.what}: the async client only reads; use the sync one")
@@ -336,7 +336,7 @@ class AsyncMagicHourClient(_BaseClient):
             return Failure(f"no connection ({answers.why_no_connection(error)})", sent=False)
         try:
             answer = await reader.get(request["url"], request["headers"], seconds=self.settings.request_timeout)
-        except Exception as error:  # a net, as in _read
+        except Exception as error:  # safety net, as in _read
             return _unreadable(error)
         if isinstance(answer, Failure):
             return answer

@@ -1,4 +1,4 @@
-"""One function for each endpoint: what is sent, and what its answer is. Pure."""
+"""One function for each endpoint: what is sent, and how its answer is read. Pure."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ T = TypeVar("T")
 
 
 LONGEST_ID = 500
-"""Characters: a longer text is no id."""
+"""Characters: a longer text is not an id."""
 
 
-# Comments are taken for good: a body of thousands of them, which is no page, would be tried in every way.
+# Comments match possessively: otherwise a body of thousands of them would make the pattern backtrack endlessly.
 PAGE = re.compile(
     rb"\A(\xef\xbb\xbf)?\s*+(?><!--.*?-->\s*+)*+<(!doctype\s+html|html|head|body|title|script)\b", re.I | re.S
 )
@@ -47,7 +47,7 @@ class Call(Generic[T]):
     :param target: path below the base URL; or a full URL, which never gets the API key.
     :param answer: reads the body of a 2xx answer; raises ValueError when it cannot.
     :param json: body as JSON.
-    :param content: opens the body as a binary stream, anew for each attempt.
+    :param content: opens the body as a binary stream, again for each attempt.
     :param size: bytes in ``content``.
     :param creates: whether it makes a project, which costs credits and must not be repeated blindly.
     """
@@ -91,9 +91,9 @@ def _nothing(_: bytes) -> None:
 
 
 def _stored(body: bytes) -> None:
-    """Stores answer a PUT with nothing, or with a few words of data: a page is a proxy's, or a login's."""
+    """Stores answer a PUT with nothing or a little data: an HTML page comes from a proxy or a login."""
     if PAGE.match(body):
-        raise ValueError("an HTML page in place of a store's answer")
+        raise ValueError("an HTML page instead of a store's answer")
 
 
 def create(request: Request) -> Call[CreatedProject]:
@@ -103,29 +103,29 @@ def create(request: Request) -> Call[CreatedProject]:
 
 
 def get_project(project_id: str, kind: Kind = "video") -> Call[Project]:
-    """Look at a project; costs nothing. An answer about another one is as good as none.
+    """Get a project; costs nothing. An answer about another project counts as none.
 
-    :raises MagicHourInvalidRequestError: for an id or a kind that is none.
+    :raises MagicHourInvalidRequestError: for an invalid id or kind.
     """
     path = _project_path(project_id, kind)
-    return Call("GET", f"look at project {project_id}", path, _reads_project(project_id, Project))
+    return Call("GET", f"get project {project_id}", path, _reads_project(project_id, Project))
 
 
 def delete_project(project_id: str, kind: Kind = "video") -> Call[None]:
     """Delete a project's result for good.
 
-    :raises MagicHourInvalidRequestError: for an id or a kind that is none.
+    :raises MagicHourInvalidRequestError: for an invalid id or kind.
     """
     return Call("DELETE", f"delete project {project_id}", _project_path(project_id, kind), _nothing)
 
 
 def get_account() -> Call[Account]:
     """Ask for plan and credits; costs nothing."""
-    return Call("GET", "look at the account", "/v1/account", _reads(Account))
+    return Call("GET", "get the account", "/v1/account", _reads(Account))
 
 
 def create_face_detection(target: Any, confidence_score: Any = None) -> Call[CreatedProject]:
-    """Have the faces in an image or a video detected: free "for the near future" (SDK 0.90.0), so it may be repeated.
+    """Start to detect the faces in an image or a video: free "for the near future" (SDK 0.90.0), so it may be repeated.
 
     :raises MagicHourInvalidRequestError: for an argument that cannot be sent; see :func:`detection_body`.
     """
@@ -134,12 +134,12 @@ def create_face_detection(target: Any, confidence_score: Any = None) -> Call[Cre
 
 
 def get_face_detection(detection_id: str) -> Call[FaceDetection]:
-    """Look at a face detection; costs nothing. An answer about another one is as good as none.
+    """Get a face detection; costs nothing. An answer about another one counts as none.
 
-    :raises MagicHourInvalidRequestError: for an id that is none.
+    :raises MagicHourInvalidRequestError: for an invalid id.
     """
     path = f"/v1/face-detection/{escaped_id(checked_project_id(detection_id))}"
-    return Call("GET", f"look at face detection {detection_id}", path, _reads_project(detection_id, FaceDetection))
+    return Call("GET", f"get face detection {detection_id}", path, _reads_project(detection_id, FaceDetection))
 
 
 def get_saved_items(type: Any = None, limit: Any = None, cursor: Any = None) -> Call[SavedItems]:
@@ -148,11 +148,11 @@ def get_saved_items(type: Any = None, limit: Any = None, cursor: Any = None) -> 
     :raises MagicHourInvalidRequestError: for an argument that cannot be sent.
     """
     target = f"/v1/saved-items{saved_items_query(type, limit, cursor)}"
-    return Call("GET", "look at the saved items", target, _reads(SavedItems))
+    return Call("GET", "list the saved items", target, _reads(SavedItems))
 
 
 def upload_urls(extension: str, type: Kind = "image") -> Call[UploadUrls]:
-    """Ask where one file can be uploaded to.
+    """Ask for a URL to upload one file to.
 
     :param extension: lower case, without the dot.
     """
@@ -163,7 +163,7 @@ def upload_urls(extension: str, type: Kind = "image") -> Call[UploadUrls]:
 def put_file(upload_url: str, content: Callable[[], IO[bytes]], size: int) -> Call[None]:
     """Upload a file, without the API key: the URL is signed.
 
-    :param content: opens the file, anew for each attempt.
+    :param content: opens the file, again for each attempt.
     :param size: bytes.
     """
     return Call("PUT", "upload a file", upload_url, _stored, content=content, size=size)
@@ -174,15 +174,15 @@ def _project_path(project_id: str, kind: str) -> str:
 
 
 def escaped_id(project_id: str) -> str:
-    """Return an id as one part of a path: ids are opaque, and none can leave its place."""
+    """Return an id escaped as one segment of a path: ids are opaque, and none can lead elsewhere."""
     escaped = quote(project_id, safe="", errors="replace")
     return escaped if escaped.strip(".") else escaped.replace(".", "%2E")
 
 
 def checked_project_id(project_id: object) -> str:
-    """Return what can be a project id: a text that is not blank.
+    """Return a value that can be a project id: a text that is not blank.
 
-    :raises MagicHourInvalidRequestError: for anything else, naming the value, but no signature in it.
+    :raises MagicHourInvalidRequestError: for anything else, naming the value without signatures.
     """
     if not isinstance(project_id, str):
         raise MagicHourInvalidRequestError(
@@ -198,7 +198,7 @@ def checked_project_id(project_id: object) -> str:
 
 
 def checked_kind(kind: object) -> Kind:
-    """Return a kind of project that the API has.
+    """Return one of the API's kinds of projects.
 
     :raises MagicHourInvalidRequestError: for anything else, naming the value.
     """

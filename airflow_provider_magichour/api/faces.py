@@ -1,4 +1,4 @@
-"""What is asked of face detection and of the saved items: no projects, so no tools. Pure."""
+"""Requests for face detection and saved items: these are not projects, so not tools. Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from airflow_provider_magichour.api.signatures import shown
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 
 MOST_SAVED_ITEMS = 100
-"""Of one page (the vendor's command line, its specification of September 2026)."""
+"""On one page (the vendor's command line, its specification of September 2026)."""
 
 
 def detection_body(target: Any, confidence_score: Any = None) -> dict[str, Any]:
-    """Return what a face detection is asked with; None means "not sent".
+    """Return the body of a face detection; None means "not sent".
 
     :param target: path or URL of an image or a video, as the API takes it.
-    :param confidence_score: from 0 to 1, also as a text: how sure it must be that something is a face.
+    :param confidence_score: from 0 to 1, also as text: how certain it must be that something is a face.
     :raises MagicHourInvalidRequestError: naming the argument, its value and what is allowed.
     """
     body: dict[str, Any] = {"assets": {"target_file_path": checked_text("target", target, "an image or a video")}}
@@ -33,7 +33,7 @@ def detection_body(target: Any, confidence_score: Any = None) -> dict[str, Any]:
 
 
 def saved_items_query(type: Any = None, limit: Any = None, cursor: Any = None) -> str:
-    """Return the query of a page of saved items, with its question mark; empty where nothing is asked for.
+    """Return the query of a page of saved items, with its question mark; empty if nothing is asked for.
 
     :raises MagicHourInvalidRequestError: naming the argument, its value and what is allowed.
     """
@@ -47,5 +47,5 @@ def saved_items_query(type: Any = None, limit: Any = None, cursor: Any = None) -
                 f"limit={shown(limit)}: a whole number from 1 to {MOST_SAVED_ITEMS} is needed"
             )
     if cursor is not None:
-        query["cursor"] = checked_text("cursor", cursor, "the next_cursor of the page before")
+        query["cursor"] = checked_text("cursor", cursor, "the next_cursor of the previous page")
     return f"?{urlencode(query)}" if query else ""

@@ -1,4 +1,4 @@
-"""A request's body held against its tool's row: types, what must be there, conditions, what is not known. Pure."""
+"""Checks a request's body against its tool's row: types, required and unknown fields, conditions. Pure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def _count(value: Any) -> int | None:
     return number if number is not None and number > 0 else None
 
 
-# Reads what a value means, None for none; and what is needed. Whole numbers are sent as such, as the vendor documents.
+# How to read each type (None: not a value of it), and what to say otherwise. Whole numbers are sent as such, as the
+# vendor documents.
 SCALARS: Mapping[str, tuple[Callable[[Any], Any], str]] = {
     "text": (text_of, "a text is needed"),
     "word": (_filled, "a text that is not empty is needed"),
@@ -52,18 +53,18 @@ class Reading:
 
     :param tool: whose row it is.
     :param body: JSON.
-    :param names: of arguments, by the path where they stand.
+    :param names: of arguments, by path.
     """
 
     def __init__(self, tool: Tool, body: Mapping[str, Any], names: Mapping[str, str] = NO_NAMES) -> None:
         self._tool = tool
         self._names = names
         self.problems: list[str] = []
-        """What is wrong, one text for each place."""
+        """What is wrong, one text for each field."""
         self.unknown: list[str] = []
-        """Where fields stand that the row does not know."""
+        """Paths of fields that are not in the row."""
         self.body: dict[str, Any] = self._object(body, "", "")
-        """The body with each known field as its row says."""
+        """The body with each known field in its type."""
         if not self.problems:
             self.problems += [f"{self._name(path)} is missing" for path in self.missing()]
             self.problems += self.unmet()
@@ -108,7 +109,7 @@ class Reading:
         self.problems.append(f"{self._name(where)}={shown(value)}: {needed}")
 
     def missing(self) -> Iterator[str]:
-        """Yield where a field lacks that must be there."""
+        """Yield the path of each required field that is missing."""
         for path in self._tool.required:
             parent, _, name = path.rpartition(".")
             if not path.count("[]"):
@@ -120,7 +121,7 @@ class Reading:
                     yield f"{where}.{name}"
 
     def unmet(self) -> Iterator[str]:
-        """Yield each condition between fields that does not hold, in words."""
+        """Yield each unmet condition between fields, in words."""
         for need in self._tool.needs:
             if need.where and value_at(self.body, need.where) != need.value:
                 continue

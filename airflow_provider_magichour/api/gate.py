@@ -1,4 +1,4 @@
-"""When to send a call, and a failed one again. Pure: nothing here sleeps, sends or reads a clock."""
+"""When the next request of a connection may leave: at an even rate, and not during a pause after a 429."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 
 LONGEST_PAUSE = 60.0
-"""Seconds: after a longer ``Retry-After`` the API is asked again nevertheless."""
+"""Seconds: a longer ``Retry-After`` is not waited out."""
 
 
 USUAL_PAUSE = 5.0
-"""Seconds without requests after a 429 that does not say how long."""
+"""Seconds without requests after a 429 without ``Retry-After``."""
 
 
 MARGIN = 1.05
-"""Requests leave this much further apart than their rate says: on the way some come closer together."""
+"""Requests leave this much further apart than the rate says, as the network moves some closer together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """When the next request of a connection may leave: evenly spaced, so there are no bursts, also at the start.
+    """When the next request of a connection may leave: evenly spaced, so that there is no burst, not even at the start.
 
     :param rate: requests per second.
-    :param last_at: when the last one left, on any clock that never goes back.
-    :param paused_until: before this none may leave: the API said that there were too many.
+    :param last_at: when the last one left, on any monotonic clock.
+    :param paused_until: no request may leave before this, because of a 429.
     """
 
     rate: float
@@ -33,7 +33,7 @@ class Pace:
     paused_until: float = -math.inf
 
     def delay(self, now: float) -> float:
-        """Return the seconds until the next request may leave; 0 when it may."""
+        """Return the seconds until the next request may leave; 0 for now."""
         return max(0.0, self.last_at + MARGIN / self.rate - now, self.paused_until - now)
 
     def taken(self, now: float) -> Pace:
@@ -43,17 +43,17 @@ class Pace:
     def paused(self, now: float, retry_after: float | None) -> Pace:
         """Return the pace after a 429; one pause never shortens another.
 
-        :param retry_after: seconds the API asked to wait, None when it did not say.
+        :param retry_after: seconds that the API asked to wait, None if it did not say.
         """
         pause = USUAL_PAUSE if retry_after is None else min(retry_after, LONGEST_PAUSE)
         return replace(self, paused_until=max(self.paused_until, now + pause))
 
 
 class Gate:
-    """Let requests through one after the other, in order of arrival; used in one event loop: ``async with gate``.
+    """Let requests through one by one, in order of arrival; used in one event loop: ``async with gate``.
 
-    A place is taken before a turn: those that wait for a slow API have had no turn, so none leave in a burst when it
-    answers again.
+    A request takes a place before its turn: while a slow API holds all places nobody has a turn, so no burst leaves
+    when it answers again.
 
     :param requests_per_second: how many may leave.
     :param places: how many may be under way at a time.
@@ -69,7 +69,7 @@ class Gate:
         self._queue = 0
 
     def allow(self, requests_per_second: float, places: int) -> None:
-        """Let other numbers hold from now on, also for those that wait; what is under way, and a pause, goes on."""
+        """Use other limits from now on, also for requests that wait; a pause stays in force."""
         self._pace = replace(self._pace, rate=requests_per_second)
         self._places = places
         self._place_freed.set()
@@ -78,7 +78,7 @@ class Gate:
 
     @property
     def seconds_behind(self) -> float:
-        """How long a request that comes now waits, as far as the rate decides it."""
+        """Seconds that a request which comes now waits because of the rate."""
         return self._queue / self._pace.rate
 
     async def __aenter__(self) -> None:
@@ -89,7 +89,7 @@ class Gate:
                 while self._under_way >= self._places:
                     self._place_freed.clear()
                     await self._place_freed.wait()
-                while delay := self._pace.delay(loop.time()):  # a 429 may come meanwhile
+                while delay := self._pace.delay(loop.time()):  # a 429 may come in the meantime
                     await self._sleep(delay)
                 self._pace = self._pace.taken(loop.time())
                 self._under_way += 1
@@ -97,7 +97,7 @@ class Gate:
             self._queue -= 1
 
     async def _sleep(self, seconds: float) -> None:
-        """Sleep, until another rate holds at most."""
+        """Sleep, but no longer than until the rate changes."""
         self._nap = nap = asyncio.ensure_future(asyncio.sleep(seconds))
         try:
             await asyncio.wait({nap})

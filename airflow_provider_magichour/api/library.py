@@ -1,4 +1,4 @@
-"""Where a project is in Magic Hour's web app: for people, and for the API, which takes that for a file too. Pure.
+"""The URL of a project in Magic Hour's web app: for people, and for the API, which accepts it in place of a file. Pure.
 
 Source: inputs and outputs page, 2026-08-22.
 """
@@ -15,5 +15,5 @@ LIBRARY = "https://magichour.ai/my-library"
 
 
 def library_url(project_id: str, kind: Kind) -> str:
-    """Return where a project is; nothing in it is signed."""
+    """Return the URL of a project; it is not signed."""
     return f"{LIBRARY}?{kind}Id={quote(project_id, safe='')}"

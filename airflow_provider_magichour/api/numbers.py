@@ -1,4 +1,4 @@
-"""Numbers that may be texts, as templates and connections in a URI give them. Pure."""
+"""Numbers that may come as text, from templates and from connections given as a URI. Pure."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import re
 from decimal import Decimal
 from numbers import Real
 
-# No underscores, no digits of other scripts, no inf and nan: what a person would not call a number is none.
+# No underscores, no digits of other scripts, no inf and nan.
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?|[0-9]*\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 LONGEST = 400
-"""Characters of a text that is read: a longer number is beyond any float."""
+"""Longest text in characters that is read: a longer number is beyond any float."""
 
 
 def number_of(value: object) -> int | float | None:
-    """Return the finite number that a value means, a whole one as int; None where it means none.
+    """Return the finite number that a value means, a whole one as int; None if it means none.
 
-    :param value: a number of Python's, of ``decimal`` or of numpy's, or a text that is one.
+    :param value: a number (Python's, ``decimal``'s or numpy's), or one as text.
     """
     if isinstance(value, str):
         value = value.strip()

@@ -10,13 +10,13 @@ from airflow_provider_magichour.api.capabilities import PRICES_OF, Estimate
 from airflow_provider_magichour.api.tools import Price, value_at
 
 FRAMES_A_SECOND = 30
-"""Where nothing limits them: what the vendor's own estimates are made with (models page)."""
+"""Frames per second where nothing limits them: the vendor's own estimates use this (models page)."""
 
 MANY = {"second": "seconds", "frame": "frames", "character": "characters", "image": "images"}
 
 
 def estimate(price: Price, body: Mapping[str, Any]) -> Estimate | None:
-    """Estimate what a request costs; None where no price is published for what it asks for.
+    """Estimate what a request costs; None if no price is published for it.
 
     :param price: of the tool.
     :param body: of the request, with the types of the tool's row.

@@ -10,12 +10,12 @@ import httpx
 
 
 def proxy_for(url: str) -> str | None:
-    """Return the proxy for a URL, None where none is named or ``NO_PROXY`` spares its host.
+    """Return the proxy for a URL; None if there is none or ``NO_PROXY`` excludes its host.
 
-    ``NO_PROXY`` holds hosts, ``host:port``, and domains (with or without a dot in front) that stand for all below
-    them, apart by commas; ``*`` spares all.
+    ``NO_PROXY`` lists hosts, ``host:port``, and domains (with or without a leading dot) that include all below them,
+    separated by commas; ``*`` excludes all.
 
-    :param url: of what is to be reached.
+    :param url: to be opened.
     """
     parts, proxies = urlsplit(url), getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
@@ -51,7 +51,7 @@ class Proxied(httpx.BaseTransport):
 
 def _transport(tls: ssl.SSLContext, proxy: str | None) -> httpx.HTTPTransport:
     try:
-        # httpx drops idle connections after 5 s by default: sooner than the next look.
+        # httpx drops idle connections after 5 s by default: sooner than the next poll.
         return httpx.HTTPTransport(verify=tls, proxy=proxy, limits=httpx.Limits(keepalive_expiry=60))
     except Exception as error:  # a proxy of another kind, packages for proxies
         raise httpx.ConnectError(str(error)) from error

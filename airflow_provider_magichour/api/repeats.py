@@ -5,21 +5,21 @@ from __future__ import annotations
 from airflow_provider_magichour.api.answers import Failure
 
 CREATE_PATIENCE = 120.0
-"""Seconds that a create may be repeated in place, all attempts together."""
+"""Seconds during which a create request may be repeated in place, all attempts together."""
 
 
 GATEWAY_PAUSE = 30.0
-"""Seconds, at least, between a gateway's 502 or 503 to a create and the one create that may follow it (quick start,
-2026-08-22: 30 to 60 s)."""
+"""Least seconds between a gateway's 502 or 503 to a create request and its one repeat (quick start, 2026-08-22: 30 to
+60 s)."""
 
 GATEWAYS_BELIEVED = 1
-"""How often a gateway is believed that a create made nothing: the next one may have made a project each time."""
+"""How many 502 and 503 of a gateway are trusted to have created nothing: each may hide a project."""
 
 
 class Attempts:
-    """The attempts at a create: how often a gateway failed, and what has to be noted meanwhile; here nothing.
+    """The attempts at a create request: counts a gateway's failures; subclasses take notes in the hooks below.
 
-    :param gateway_failures: how many 502 and 503 earlier creates of this submission were answered with.
+    :param gateway_failures: how many 502 and 503 earlier create requests of this submission got.
     :param first_delay: seconds to wait before the first attempt.
     """
 
@@ -29,27 +29,27 @@ class Attempts:
 
     @property
     def believes_gateway(self) -> bool:
-        """Whether another create may follow the last answer, if that was a gateway's."""
+        """Whether the request may be repeated after a gateway's last answer."""
         return self.gateway_failures <= GATEWAYS_BELIEVED
 
     def begin(self) -> None:
-        """Called before each attempt; what it raises ends the call, with nothing sent."""
+        """Called before each attempt; if it raises, the call ends with nothing sent."""
 
     def made_nothing(self, seconds: float) -> None:
-        """Called before a pause of so many seconds, as soon as it is known that an attempt made nothing."""
+        """Called before a pause of so many seconds, once it is known that an attempt created nothing."""
 
 
 def repeat_delay(
     failure: Failure, *, attempt: int, waited: float, patience: float, chance: float, create: Attempts | None = None
 ) -> float | None:
-    """Return the seconds to wait before repeating a call in place, or None when this failure is final.
+    """Return the seconds to wait before repeating a call in place, or None if this failure is final.
 
     :param attempt: how many attempts were made, from 1.
     :param waited: seconds since the first attempt began.
-    :param patience: seconds in which repeats may begin.
+    :param patience: seconds during which repeats may begin.
     :param chance: a random number from 0 to 1, for the jitter.
-    :param create: the attempts so far, this one included, of a call that makes a project; a lost answer must not be
-        repeated then.
+    :param create: the attempts so far, including this one, of a create request; it must not be repeated after a lost
+        answer.
     """
     if failure.is_refusal:
         return None
@@ -62,7 +62,7 @@ def repeat_delay(
 
 
 def gateway_delay(failure: Failure, chance: float) -> float:
-    """Return the seconds between a gateway's answer to a create and the next one.
+    """Return the seconds between a gateway's answer to a create request and its repeat.
 
     :param chance: a random number from 0 to 1, for the jitter.
     """
@@ -70,7 +70,7 @@ def gateway_delay(failure: Failure, chance: float) -> float:
 
 
 def backoff(attempt: int, chance: float) -> float:
-    """Return seconds to wait after so many failures: 1, 2, 4 and so on to 16, a quarter more or less.
+    """Return the seconds to wait after so many failures: 1, 2, 4 and so on to 16, a quarter more or less.
 
     :param attempt: how many failed, from 1.
     :param chance: a random number from 0 to 1.

@@ -15,9 +15,9 @@ from airflow_provider_magichour.api.tools import Request, Tool, value_at, values
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 
 LEAST_KEY = 8
-"""Characters: a shorter key, as a test may have, is also a part of words that mean something else."""
+"""Characters: a shorter key, as in a test, may also be part of an ordinary word."""
 
-# Where an argument of ours stands in the API's body, when the name differs.
+# Where an argument of ours goes in the API's body, if the name differs.
 ARGUMENTS = {
     "assets": "image",
     "assets.image_file_path": "image",
@@ -50,7 +50,7 @@ def image_to_video_request(
     :param prompt: what should happen.
     :param name: label of the project in the library.
     :param extra_body: further fields of the API, merged deeply; may not contradict the arguments above.
-    :param validate: whether to ask the table of AI models.
+    :param validate: whether to check against the table of AI models.
     :raises MagicHourInvalidRequestError: naming the field, its value and what is allowed.
     """
     named = {
@@ -76,15 +76,15 @@ def tool_request(
 ) -> Request:
     """Build the request of any tool from the API's own fields; None, at any depth, means "not sent".
 
-    Numbers and booleans may be texts, as templates render them. Fields that the tool's row does not know are sent as
-    they are.
+    Numbers and booleans may be text, as templates render them. Fields that are not in the tool's row are sent as they
+    are.
 
     :param tool: name of the tool, such as ``text-to-video``.
     :param fields: by the API's names, or as dotted paths.
     :param name: label of the project in the library; not sent to a tool that has none.
     :param extra_body: further fields, merged deeply; may not contradict the others.
-    :param validate: whether to ask the table of AI models.
-    :param names: of an operator's arguments, by their path, for messages.
+    :param validate: whether to check against the table of AI models.
+    :param names: of an operator's arguments, by path, for messages.
     :raises MagicHourInvalidRequestError: naming the field, its value and what is allowed.
     """
     row = tool_named(tool)
@@ -102,7 +102,7 @@ def tool_request(
 def _checked(tool: Tool, named: Mapping[str, Any], extra: Any, validate: bool, names: Mapping[str, str]) -> Request:
     body = merge_extra(argued(named, names), extra, names)
     for path in tool.required:
-        # An object may be required that has nothing in it.
+        # A required object may be empty.
         if isinstance(named.get(path), Mapping):
             body.setdefault(path, {})
     read = Reading(tool, body, names)
@@ -121,14 +121,14 @@ def refuse_impossible(request: Request) -> None:
     """
     if refused := table_refusal(request):
         raise MagicHourInvalidRequestError.unsent(
-            refused, "If Magic Hour has learned it since this table was made, set validate_request=False."
+            refused, "If Magic Hour supports it by now, set validate_request=False."
         )
 
 
 def refuse_key(body: Any, key: str, names: Mapping[str, str] = NO_NAMES) -> None:
-    """Refuse a request that holds the API key: a template has put it there, and it would be sent, recorded and shown.
+    """Refuse a request that contains the API key: a template has put it there, and it would be sent, stored and shown.
 
-    Airflow 3.3.2 renders what ``expand_kwargs`` gets from an upstream task, so that its texts may be templates.
+    Airflow 3.3.2 renders what ``expand_kwargs`` gets from an upstream task, so its texts may be templates.
 
     :param body: of the request.
     :param key: the connection's, which no message names.
@@ -137,17 +137,17 @@ def refuse_key(body: Any, key: str, names: Mapping[str, str] = NO_NAMES) -> None
     """
     for path, text in _texts(body, ""):
         if any(_holds(each, key) for each in _readings(text)):
-            # What the place is called may hold it as well.
+            # The field's name may contain the key as well.
             is_in_name = any(_holds(each, key) for each in _readings(path))
             field = "The name of a field" if is_in_name else _as_written(path, names)
             raise MagicHourInvalidRequestError.unsent(
-                f"{field} holds the connection's API key, which nobody else may see",
-                "Is it a template such as {{ conn... }} that came from elsewhere?",
+                f"{field} contains the connection's API key, which must stay secret",
+                "Did a template such as {{ conn... }} come from an upstream task?",
             )
 
 
 def _as_written(path: str, names: Mapping[str, str]) -> str:
-    """Return what a place in a body is called by the argument that holds it, or the place where none does."""
+    """Return a path in a body as the user wrote it: by the argument that holds it, if one does."""
     holder = path
     while holder and holder not in names:
         holder = holder[: max(holder.rfind("."), holder.rfind("["), 0)]
@@ -155,7 +155,7 @@ def _as_written(path: str, names: Mapping[str, str]) -> str:
 
 
 def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
-    """Yield each text in a request, its fields' names too, with its place."""
+    """Yield each text in a request, names of fields included, with its path."""
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, Mapping):
@@ -169,7 +169,7 @@ def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
 
 
 def _readings(text: str) -> Iterator[str]:
-    """Yield a text, and what it is without one and two rounds of URL encoding."""
+    """Yield a text, and the same with one and two rounds of URL encoding undone."""
     for _ in range(3):
         yield text
         text = unquote(text)
@@ -194,11 +194,11 @@ def table_refusal(request: Request) -> str | None:
 
 
 def estimated_cost(request: Request) -> capabilities.Estimate | None:
-    """Estimate what a request costs; None where no price is known."""
+    """Estimate what a request costs; None if no price is known."""
     body = request.body
     if not request.tool.has_models:
         return prices.estimate(request.tool.price, body) if request.tool.price else None
-    # What the deprecated fields stand for (endpoint page, February 2026); `resolution` wins where both are given.
+    # What the deprecated fields mean (endpoint page, February 2026); `resolution` wins if both are given.
     is_high = value_at(body, "style.high_quality") or value_at(body, "style.quality_mode") == "studio"
     return capabilities.estimate(
         body.get("model"),
@@ -209,30 +209,30 @@ def estimated_cost(request: Request) -> capabilities.Estimate | None:
 
 
 def field_warnings(request: Request) -> list[str]:
-    """Name each deprecated field of a request, and what replaces it, and those that its tool's row does not know."""
+    """Name each deprecated field of a request with its replacement, and each field that is not in its tool's row."""
     tool = request.tool
     present = [(path, advice) for path, advice in tool.deprecated.items() if values_at(request.body, path)]
     warnings = [f"Field {path} is deprecated: {advice}" for path, advice in present]
     if unknown := Reading(tool, request.body).unknown:
         warnings.append(
             f"{tool.name} has no field {', '.join(map(shown, unknown))} that this version knows: it is sent as it is, "
-            "and the API judges it"
+            "and the API decides"
         )
     return warnings
 
 
 def argued(named: Mapping[str, Any], names: Mapping[str, str] = ARGUMENTS) -> dict[str, Any]:
-    """Return the part of a request that an operator's arguments make.
+    """Return the part of a request that comes from an operator's arguments.
 
-    :param named: the arguments, where they stand in the API's body; None, and what a template makes of it, is not sent.
-    :param names: of the arguments, by their place.
-    :raises MagicHourInvalidRequestError: naming the first that JSON does not have.
+    :param named: the arguments by their path in the API's body; None, also as a template renders it, is not sent.
+    :param names: of the arguments, by their path.
+    :raises MagicHourInvalidRequestError: naming the first that JSON cannot hold.
     """
     return without_none(plain(named, names=names))
 
 
 def without_none(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Drop None, what a template makes of it, and the objects that are empty without it."""
+    """Drop None, also as a template renders it, and the objects that are empty without it."""
     cleaned = {k: without_none(v) if isinstance(v, Mapping) else given(v) for k, v in value.items()}
     return {k: v for k, v in cleaned.items() if v is not None and v != {}}
 
@@ -240,7 +240,7 @@ def without_none(value: Mapping[str, Any]) -> dict[str, Any]:
 def merge_extra(named: dict[str, Any], extra: Any, names: Mapping[str, str] = ARGUMENTS) -> dict[str, Any]:
     """Merge ``extra_body`` deeply into the named arguments.
 
-    :raises MagicHourInvalidRequestError: when it is no mapping or contradicts a named argument.
+    :raises MagicHourInvalidRequestError: it is not a mapping or contradicts a named argument.
     """
     if extra is None:
         return named
@@ -263,7 +263,7 @@ def _merged(
         elif ours is not None and ours != value:
             raise MagicHourInvalidRequestError(
                 f"extra_body field {path}={shown(value)} contradicts "
-                f"{names.get(path, path)}={shown(ours)}; give it in one place"
+                f"{names.get(path, path)}={shown(ours)}; set it in one place only"
             )
         else:
             merged[key] = value

@@ -1,7 +1,7 @@
-"""Replies that are read.
+"""The API's answers.
 
-They are read liberally: the API is beta and changes every few weeks, so a reply may lack deprecated fields, carry new
-ones and use words nobody has seen.
+They are read liberally: the API is beta and changes every few weeks, so an answer may lack deprecated fields, have new
+ones and use unknown words.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from airflow_provider_magichour.api import signatures
 from airflow_provider_magichour.api.texts import Id, Lenient, Said, lenient_list
 from airflow_provider_magichour.api.tools import Kind
 
-# The API's own status words (SDK 0.90.0), and those that it, or another version of it, may come to use: a project's
-# results or its error decide, whatever the word. Compared without case, blanks and punctuation.
+# The API's own status words (SDK 0.90.0), and likely ones of other versions: a project's results or its error decide,
+# whatever the word. Compared without case, blanks and punctuation.
 UNFINISHED_WORDS = frozenset("draft queued rendering".split())
 COMPLETE_WORDS = frozenset("complete completed success successful succeeded done finished ready".split())
 CANCELED_WORDS = frozenset("canceled cancelled".split())
 FAILED_WORDS = frozenset("error errored failed failure expired rejected aborted timeout timedout".split())
 
 
-# What the vendor documents as the job's own fault (event types page, 2026-08-22): a new project, or a longer
-# wait, cannot heal these. Everything else, known or not, may be tried again.
+# Codes that the vendor documents as the job's own fault (event types page, 2026-08-22): neither a new project nor a
+# longer wait can help. Any other code, known or not, may be retried.
 INCURABLE_CODES = frozenset(
     {"no_source_face", "content_policy_violation", "file_too_large", "insufficient_credits", "text_too_long"}
 )
 
 
 def is_incurable_code(code: str | None) -> bool:
-    """Whether neither a new project nor a longer wait can heal what ended one with this code."""
+    """Whether neither a new project nor a longer wait can help after a failure with this code."""
     return code is not None and (code in INCURABLE_CODES or code.startswith("invalid_"))
 
 
 class Discreet(BaseModel):
-    """Shows what it holds, in every way that pydantic has, without queries and logins of URLs."""
+    """Is shown, in every way that pydantic has, without queries and logins of URLs."""
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         return ((name, signatures.without_signatures(value)) for name, value in super().__repr_args__())
@@ -58,10 +58,10 @@ def _with_cost_from(*deprecated: str) -> Callable[[Any], Any]:
 
 
 class CreatedProject(_Read):
-    """Answer of a create.
+    """Answer to a create request.
 
     :param id: of the project.
-    :param credits_charged: what it costs; falls back to the deprecated cost in frames, which is the same number.
+    :param credits_charged: what it costs; else the deprecated cost in frames, which is the same number.
     """
 
     id: Id
@@ -85,14 +85,14 @@ class ProjectError(_Read):
 
 
 def _error(value: Any) -> Any:
-    """Take a text for a message; what says nothing, such as an object of nulls, is no error."""
+    """Take a text as the message; an empty object, or one of nulls, is no error."""
     if isinstance(value, str):
         value = {"message": value.strip()}
     return value if isinstance(value, Mapping) and any(value.values()) else None
 
 
 def _with_word(data: Any) -> Any:
-    """Make up a status that is missing where results or an error say how the project ended."""
+    """Fill in a missing status if results or an error say how the project ended."""
     if not isinstance(data, Mapping) or isinstance(data.get("status"), str):
         return data
     if data.get("downloads") or data.get("download"):
@@ -101,7 +101,7 @@ def _with_word(data: Any) -> Any:
 
 
 class Project(_Read):
-    """A project as the API shows it, with the status words' meaning: nothing else knows those words.
+    """A project as the API shows it; only this class interprets status words.
 
     Results mean that it is complete, an error without results that it failed, whatever the word.
 
@@ -112,7 +112,7 @@ class Project(_Read):
     :param error: why it failed, with ``code`` and ``message``.
     :param downloads: its results, with ``url`` and ``expires_at``; :attr:`outputs` is what to read.
 
-    All others are None where the API does not tell: ``name``, ``type``, ``created_at``, ``width`` and ``height`` in
+    All others are None if the API does not send them: ``name``, ``type``, ``created_at``, ``width`` and ``height`` in
     pixels, ``fps``, ``end_seconds``, ``enabled``.
     """
 
@@ -138,7 +138,7 @@ class Project(_Read):
 
     @property
     def outputs(self) -> tuple[Download, ...]:
-        """The results to fetch, in the API's order; the deprecated single ``download`` serves where it is alone."""
+        """The results to fetch, in the API's order; the deprecated single ``download`` if there are no others."""
         return self.downloads or ((self.download,) if self.download else ())
 
     @property
@@ -148,13 +148,13 @@ class Project(_Read):
 
     @property
     def is_complete(self) -> bool:
-        """Whether the result can be fetched; complete without downloads is not there yet."""
-        # The deprecated single download is no proof against a word: it may be left over.
+        """Whether the result can be fetched; ``complete`` without downloads is too early."""
+        # The deprecated single download does not outweigh the status: it may be left over.
         return bool(self.downloads) or (self.download is not None and self._word not in FAILED_WORDS | CANCELED_WORDS)
 
     @property
     def is_canceled(self) -> bool:
-        """Whether a person ended it, in the web app: the API has no cancel."""
+        """Whether a person canceled it in the web app: the API cannot cancel."""
         return not self.is_complete and self._word in CANCELED_WORDS
 
     @property
@@ -164,12 +164,12 @@ class Project(_Read):
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing more will happen. An unknown status word means: not finished."""
+        """Whether nothing more will happen. An unknown status word means not finished."""
         return self.is_complete or self.is_failed
 
     @property
     def is_unknown(self) -> bool:
-        """Whether neither its status word nor anything else says what became of it."""
+        """Whether neither its status word nor anything else says how it stands."""
         return not self.is_finished and self._word not in UNFINISHED_WORDS | COMPLETE_WORDS
 
     @property
@@ -185,7 +185,7 @@ class Project(_Read):
 
     @property
     def failure_code(self) -> str | None:
-        """The API's error code of one that failed; ``canceled`` for a canceled one."""
+        """The API's error code if it failed; ``canceled`` if it was canceled."""
         if self.is_canceled:
             return "canceled"
         return self.error.code if self.error and self.is_failed else None
@@ -228,9 +228,9 @@ class Face(_Read):
 
 
 class FaceDetection(Project):
-    """A face detection: it has faces in place of downloads, no name and no type, and cannot be deleted.
+    """A face detection: it has faces instead of downloads, no name and no type, and cannot be deleted.
 
-    :param faces: what was found so far, from left to right in each frame; all of them once it is complete.
+    :param faces: found so far, from left to right in each frame; all of them once it is complete.
     """
 
     noun: ClassVar[str] = "face detection"
@@ -239,7 +239,7 @@ class FaceDetection(Project):
 
     @property
     def is_complete(self) -> bool:
-        """Whether all faces are there. They come in while it runs, and there may be none."""
+        """Whether all faces are there. They arrive while it runs, and there may be none."""
         return self.error is None and self._word in COMPLETE_WORDS
 
 
@@ -260,7 +260,7 @@ class SavedAsset(_Read):
 
 
 class SavedItem(_Read):
-    """What a person has saved in the web app.
+    """Something that a person has saved in the web app.
 
     :param type: ``character``, ``reference``, ``voice``, ``moodboard``, ``brand_kit``, or a new word.
     """
@@ -272,9 +272,9 @@ class SavedItem(_Read):
 
 
 class SavedItems(_Read):
-    """A page of saved items, the newest first.
+    """A page of saved items, newest first.
 
-    :param next_cursor: of the next page; None for the last one.
+    :param next_cursor: for the next page; None on the last one.
     """
 
     items: Annotated[tuple[SavedItem, ...], WrapValidator(lenient_list)]
@@ -300,13 +300,13 @@ class UploadUrl(_Read):
 
 
 class UploadUrls(_Read):
-    """Answer to the question where files can be uploaded to, in the order of the question."""
+    """Answer to the request for upload URLs, in the order of the request."""
 
     items: Annotated[tuple[UploadUrl, ...], Field(min_length=1)]
 
 
 class Account(_Read):
-    """The account of the API key. The API sends the owner's e-mail too; it is not read.
+    """The account of the API key. The API also sends the owner's e-mail address, which is not read.
 
     :param tier: name of the plan.
     :param credits: that are left.
@@ -317,7 +317,7 @@ class Account(_Read):
 
 
 class ApiProblem(_Read):
-    """The API's own error body: ``message`` since ever, ``code`` since September 2026; one of them is enough."""
+    """The API's own error body: always ``message``, since September 2026 also ``code``; one of them is enough."""
 
     message: Lenient[Said] = None
     code: Lenient[Said] = None

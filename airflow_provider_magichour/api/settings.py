@@ -1,4 +1,4 @@
-"""What an Airflow connection holds: how to reach the API. Pure."""
+"""From an Airflow connection to the settings of a client. Pure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Connection(Protocol):
 
 
 def settings_from(connection: Connection, extra: Mapping[str, Any], conn_id: str) -> ClientSettings:
-    """Return the settings that a connection holds.
+    """Return the settings of a connection.
 
     :param connection: the resolved connection.
     :param extra: its extra, decoded.
@@ -50,8 +50,8 @@ def settings_from(connection: Connection, extra: Mapping[str, Any], conn_id: str
         )
     if not key.isascii() or not key.isprintable() or " " in key:
         raise MagicHourInvalidRequestError(
-            f"The API key of connection {conn_id!r} holds characters that no key has (spaces, line breaks or "
-            "letters beyond ASCII): set its password anew, the key alone"
+            f"The API key of connection {conn_id!r} has characters that no key has (spaces, line breaks or "
+            "letters beyond ASCII): set the password to the key alone"
         )
     numbers = {name: _number(extra, name, conn_id) for name in CONNECTION_EXTRAS}
     return ClientSettings(
@@ -65,7 +65,7 @@ def settings_from(connection: Connection, extra: Mapping[str, Any], conn_id: str
 
 
 def _base_url(connection: Connection, conn_id: str) -> str:
-    """Read the host with or without scheme; a connection given as a URI carries scheme and port apart."""
+    """Read the host with or without scheme; a connection given as a URI has scheme and port in fields of their own."""
     host = (connection.host or "").strip().rstrip("/")
     if not host:
         return DEFAULT_BASE_URL
@@ -78,10 +78,10 @@ def _base_url(connection: Connection, conn_id: str) -> str:
         parts, port = urlsplit(""), None
     for mark, what in (("@", "a login"), ("?", "a query"), ("#", "a fragment")):
         if mark in host:
-            # Each HTTP library does something else with it, and a login would take the API key's place.
+            # Each HTTP library treats it differently, and a login would replace the API key.
             raise MagicHourInvalidRequestError(
-                f"Host {_without_secrets(url)!r} of connection {conn_id!r} holds {what}, which is not shown here: "
-                "take it out. The API key is the connection's password; a base URL is scheme, host, port and path"
+                f"Host {_without_secrets(url)!r} of connection {conn_id!r} has {what}, which is not shown here: "
+                "remove it. The API key is the connection's password; a base URL is scheme, host, port and path"
             )
     if parts.scheme not in ("http", "https") or not parts.hostname or any(map(str.isspace, host)):
         raise MagicHourInvalidRequestError(
@@ -92,7 +92,7 @@ def _base_url(connection: Connection, conn_id: str) -> str:
 
 
 def _without_secrets(url: str) -> str:
-    """Return a URL for a message: of one with both a login and a query nobody knows where either ends."""
+    """Return a URL for a message; with both a login and a query, it is unclear where either ends."""
     scheme, _, rest = url.partition("://")
     if "@" in rest and ("?" in rest or "#" in rest):
         return f"{scheme}://..."
@@ -100,7 +100,7 @@ def _without_secrets(url: str) -> str:
 
 
 def _number(extra: Mapping[str, Any], name: str, conn_id: str) -> float:
-    """Read a number of the extra, also as text: a connection given as a URI has texts only."""
+    """Read a number of the extra, also as text: a connection given as a URI has only text."""
     wanted, value = CONNECTION_EXTRAS[name], extra.get(name)
     if value is None or value == "":
         return wanted.default
@@ -135,7 +135,7 @@ class ClientSettings:
 
     @property
     def host(self) -> str:
-        """Host and port of the base URL, without a login; "" where it is no URL."""
+        """Host and port of the base URL, without a login; "" if it is not a URL."""
         try:
             return urlsplit(self.base_url).netloc.rpartition("@")[2]
         except ValueError:
@@ -149,12 +149,12 @@ class ClientSettings:
 
     @property
     def key_digest(self) -> str:
-        """Tells one key from another without being one."""
+        """A digest that tells one key from another."""
         return hashlib.sha256(self.api_key.encode()).hexdigest()
 
     @property
     def account(self) -> str:
-        """Tells what was uploaded with these settings from what was with others: by connection, host and key."""
+        """A digest of connection, host and key: uploads belong to all three."""
         return hashlib.sha256(f"{self.source} {self.base_url} {self.key_digest}".encode()).hexdigest()
 
 

@@ -1,6 +1,6 @@
-"""Queries and logins of URLs are credentials: what may be shown, kept and told to others.
+"""Queries and logins of URLs are credentials: removes them from what is shown, stored or sent to others.
 
-Pure. Texts of others come through here, so each step takes time in proportion to the text.
+Pure. Texts of others pass through here, so each step takes time in proportion to the text.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ WORD = re.compile(r"[^\s\"'<>]+")
 """A URL cannot reach beyond one."""
 
 QUERY = re.compile(r"\?|%(?:25)*3f", re.IGNORECASE)
-"""Where a query begins, also in a URL that stands encoded in another."""
+"""Where a query begins, also in a URL that is encoded within another."""
 
 PARAMETER = re.compile(r"=|%(?:25)*3d", re.IGNORECASE)
 SCHEME = re.compile(r"://|%(?:25)*3a%(?:25)*2f%(?:25)*2f", re.IGNORECASE)
@@ -25,20 +25,20 @@ LOGIN = re.compile(r"(?<=://)[^\s/?#]*@")
 WEB = re.compile(r"https?://\Z", re.IGNORECASE)
 
 LEFT_OVER = re.compile(r"[?&#](?:x-amz-|x-goog-|x-oss-|sig=|signature=|token=|access_token=)[^\s\"<>]*", re.IGNORECASE)
-"""The rest of a signed query that a quote has cut off, and a token in a fragment."""
+"""The rest of a signed query after a quote, and a token in a fragment."""
 
 DEEPEST = 60
-"""Objects and lists in one another that are looked into: a request has fewer, and a value may hold itself."""
+"""How deep nested objects and lists are searched: a request has fewer levels, and a value may contain itself."""
 
 LEAST_MASKED = 6
-"""Characters: a shorter value of a query is a word that may stand anywhere in a log."""
+"""Characters: a shorter value of a query is an ordinary word that may be anywhere in a log."""
 
 LONGEST_SHOWN = 500
-"""Characters of a value, or of a text of the API's, in a message."""
+"""Most characters of a value, or of a text from the API, in a message."""
 
 
 def without_signatures(value: Any, depth: int = 0) -> Any:
-    """Return a value whose URLs have neither query nor login, at any depth: for what is kept, and told to others.
+    """Return a value whose URLs have neither query nor login, at any depth: for what is stored or sent to others.
 
     The fingerprint has rules of its own, which no release may change.
     """
@@ -52,12 +52,12 @@ def without_signatures(value: Any, depth: int = 0) -> Any:
 
 
 def without_login(uri: str) -> str:
-    """Return a URI without the login in it; of an object's key, which may hold any character, nothing is lost."""
+    """Return a URI without its login; an object's key, which may have any character, is left as it is."""
     return LOGIN.sub("", uri)
 
 
 def said(text: str) -> str:
-    """Return a text of others for a message: without queries and logins of URLs, and the start of a long one."""
+    """Return a text of others for a message: without queries and logins of URLs, and cut if it is long."""
     text = _bare(text, "?...")
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
@@ -66,13 +66,13 @@ def shown(value: object) -> str:
     """Return a value of any kind for a message; see :func:`said`."""
     try:
         text = repr(value)
-    except Exception:  # too deep a nest, or an object that cannot be told
+    except Exception:  # nested too deep, or an object without a working repr
         text = f"<{type(value).__name__}>"
     return said(text)
 
 
 def discreet(kind: type[T]) -> type[T]:
-    """Let a class show what it holds, its ``repr``, without queries and logins of URLs."""
+    """Give a class a ``repr`` without queries and logins of URLs."""
     told = kind.__repr__
 
     def __repr__(self: T) -> str:
@@ -91,12 +91,12 @@ def _bare_word(word: str, mark: str) -> str:
     if begin is None:
         return word
     path = word[: begin.start()]
-    # Elsewhere a question mark is one, as long as nothing is set after it.
+    # In other schemes a question mark is only that, unless ``name=`` follows.
     return path + mark if SCHEME.search(path) or PARAMETER.search(word, begin.end()) else word
 
 
 def secrets_in(value: Any, depth: int = 0) -> Iterator[str]:
-    """Yield what logs must not show of the URLs in a value, at any depth: logins, queries and the values in them."""
+    """Yield what logs must not show of the URLs in a value, at any depth: logins, queries and their values."""
     if depth > DEEPEST:
         return
     if isinstance(value, Mapping):
@@ -107,7 +107,7 @@ def secrets_in(value: Any, depth: int = 0) -> Iterator[str]:
     elif isinstance(value, str):
         for found in LOGIN.finditer(value):
             login = found[0][:-1]
-            # Elsewhere than in the web it may be an Airflow connection's id, or Azure's container.
+            # In other schemes it may be an Airflow connection's id, or Azure's container.
             if ":" in unquote(login) or WEB.search(value, 0, found.start()):
                 yield from (part for part in {login, *unquote(login).split(":", 1)} if part)
         for word in WORD.findall(value):
@@ -117,7 +117,7 @@ def secrets_in(value: Any, depth: int = 0) -> Iterator[str]:
 
 
 def without_secrets_of(value: str, text: str) -> str:
-    """Return a text of others about a URL without what is secret in the URL, wherever the text has it."""
+    """Return a text of others about a URL without the URL's secrets, wherever they are in the text."""
     for secret in sorted(secrets_in(value), key=len, reverse=True):
         text = text.replace(secret, "***") if len(secret) >= LEAST_MASKED else text
     return said(text)

@@ -1,4 +1,4 @@
-"""What others say, read as liberally as it can be, and so that nothing stumbles over it later. Pure."""
+"""Reads texts of others liberally, and so that nothing fails on them later. Pure."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-# A backslash that is itself escaped, and whole pairs, are taken first: what is left are halves.
+# An escaped backslash, and whole pairs, match first: what is left are halves.
 HALF_OR_NUL = re.compile(
     r"(\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u(?:[dD][89a-fA-F][0-9a-fA-F]{2}|0000)|\0"
 )
 
 
 LONGEST_NUMBER = 40
-"""Digits of a whole number that is read exactly."""
+"""Most digits of a whole number that is read exactly."""
 
 
 def loads(body: bytes) -> Any:
-    """Return what a body says.
+    """Parse a body as JSON.
 
-    Bytes that are no text, halves of surrogate pairs and NULs become U+FFFD: logs and XComs, which are encoded as
+    Bytes that are not text, halves of surrogate pairs and NULs become U+FFFD: logs and XComs, which are encoded as
     UTF-8, and PostgreSQL's JSON cannot hold them. Control characters, a byte order mark, NaN and repeated keys pass; a
-    whole number beyond reason becomes a float.
+    huge whole number becomes a float.
 
-    :raises json.JSONDecodeError: it is no JSON, or nested too deep.
+    :raises json.JSONDecodeError: it is not JSON, or nested too deep.
     """
     text = body.decode(json.detect_encoding(body), errors="replace")
     try:
@@ -59,36 +59,34 @@ def _none_if_unreadable(value: Any, handler: Any) -> Any:
 
 
 Lenient = Annotated[T | None, WrapValidator(_none_if_unreadable)]
-"""A field that no decision hangs on: None when it is missing or of an unexpected type."""
+"""A field that no decision depends on: None if it is missing or of an unexpected type."""
 
 
 MOST_TOLD = 10
-"""Items of one list."""
+"""Most items of one list."""
 
 
 def lenient_list(value: Any, handler: Any, info: ValidationInfo) -> Any:
-    """Read a list, without the items that cannot be read; the first of them are told in the log, not their text."""
+    """Read a list without the items that cannot be read; the first of those are logged, without their text."""
     kept: list[Any] = []
     for number, item in enumerate(value if isinstance(value, list | tuple) else (), start=1):
         try:
             kept.extend(handler([item]))
         except ValueError:
             if number - len(kept) <= MOST_TOLD:
-                log.warning(
-                    "Entry %d of %s in the API's answer cannot be read and is left out", number, info.field_name
-                )
+                log.warning("Entry %d of %s in the API's answer cannot be read: skipping it", number, info.field_name)
     return tuple(kept)
 
 
 def _said(value: Any, _: Any) -> str:
     if not isinstance(value, str):
         raise PydanticCustomError("text", "a text is needed")
-    # Long enough for the longest login or query that is to be cut out.
+    # Long enough for the longest login or query that has to be removed.
     return signatures.said(value[: 10 * signatures.LONGEST_SHOWN])
 
 
 Said = Annotated[str, WrapValidator(_said)]
-"""A text of the API's that ends up in messages: without signatures of URLs, and not longer than a message may be."""
+"""A text from the API for messages: without signatures of URLs, and cut to a message's length."""
 
 
 def _id(value: Any) -> Any:
@@ -96,4 +94,4 @@ def _id(value: Any) -> Any:
 
 
 Id = Annotated[str, BeforeValidator(_id), Field(min_length=1)]
-"""An id of the API's, which may come to be a number."""
+"""An id from the API; a number is accepted too."""

@@ -1,8 +1,8 @@
-"""Each of Magic Hour's tools as a row: what it takes, makes, costs, and how long that takes.
+"""Each of Magic Hour's tools as a row: what it takes and makes, what it costs, and how long it takes.
 
 Sources: the vendor's Python SDK 0.90.0 (2026-10-23) and the specification of 2026-08-18 for fields and conditions; the
 processing times page (medians of 30 days to 2026-07-20) for ``expected``; the models page (after 2026-08-22) and the
-SDK for prices. The words that a field may have are left out: they change every few weeks, and the API judges them.
+SDK for prices. The words that a field may have are left out: they change every few weeks, and the API checks them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from airflow_provider_magichour.api.signatures import shown
 from airflow_provider_magichour.api.tools import Price, Tool, row
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 
-NO_EFFECT = "has no effect any more; leave it out"
+NO_EFFECT = "no longer has an effect; leave it out"
 BY_IMAGE = "has no effect; the image's orientation and `resolution` decide"
 QUALITY_MODE = "use `resolution`: 1080p for studio, 720p for quick"
 ORIENTATION = "use `aspect_ratio`"
@@ -332,7 +332,7 @@ def tool_named(name: object) -> Tool:
     """Return a tool.
 
     :param name: last part of the path of its endpoint, such as ``text-to-video``.
-    :raises MagicHourInvalidRequestError: naming the tools that it may have meant.
+    :raises MagicHourInvalidRequestError: naming the most similar tools.
     """
     if isinstance(name, str) and name in TOOLS:
         return TOOLS[name]

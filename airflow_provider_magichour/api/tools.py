@@ -1,4 +1,4 @@
-"""What a tool of Magic Hour is, and what is asked of one. A tool is a row: none has code of its own. Pure."""
+"""What a tool of Magic Hour is, and a request to one. A tool is a row: none has code of its own. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KINDS: tuple[Kind, ...] = ("video", "image", "audio")
 Media = Literal["image", "video", "audio", "gif"]
 """What a file that is sent may be."""
 
-# What a row calls a field that is no file; ``word`` is a text that may not be empty, ``count`` a whole number above 0.
+# A row's types of fields other than files; ``word`` is a text that is not empty, ``count`` a whole number above 0.
 PLAIN_TYPES = frozenset("text word number positive integer count boolean object list".split())
 
 
@@ -28,8 +28,8 @@ class Price:
     """What a tool costs.
 
     :param per: ``project``, ``second``, ``frame``, ``character`` or ``image``.
-    :param credits: of one, and the values for which that holds: of the fields ``by``, those that are set, with blanks
-        in between. Other values have no published price.
+    :param credits: for one, and the values to which that applies: of the fields ``by``, those that are set, separated
+        by blanks. Other values have no published price.
     :param by: dotted paths of the fields that decide.
     :param of: dotted path of what is counted.
     """
@@ -76,8 +76,8 @@ class Tool:
     :param required: the fields that must be there; those in a list in each of its items.
     :param needs: conditions between fields.
     :param outputs: the field that says how many results it makes; None for one.
-    :param deprecated: fields that the API takes and documents no longer, and what to do instead.
-    :param price: None where none is published.
+    :param deprecated: fields that the API still takes but no longer documents, and what to do instead.
+    :param price: None if none is published.
     :param has_models: whether its AI models are those of :mod:`~airflow_provider_magichour.api.capabilities`.
     """
 
@@ -101,7 +101,7 @@ class Tool:
 
     @property
     def has_name(self) -> bool:
-        """Whether its projects can be named, and so be found in the library."""
+        """Whether its projects can have a name, and so be found in the library."""
         return "name" in self.fields
 
 
@@ -120,8 +120,8 @@ def row(
     """Return a tool from its short form; the other parameters are those of :class:`Tool`.
 
     :param heading: name, kind, type word and title.
-    :param fields: its fields, each a path, ``!`` where it is required, and after a colon its type or the kinds of media
-        that it takes (``video|gif``); a text has none. The objects and lists that they lie in are known by them.
+    :param fields: its fields, each a path, ``!`` if it is required, and after a colon its type or the kinds of media
+        that it takes (``video|gif``); a text has none. The objects and lists around them follow from the paths.
     :param expected: seconds that a render usually takes.
     :param has_name: whether there is a field ``name``.
     :param needs: each as ``where=value of|of`` or ``of|of``; see :class:`Need`.
@@ -164,11 +164,11 @@ def _kind(word: str) -> Kind:
 @discreet
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a tool: built once, and all that submission, budget and waiting know of it.
+    """A request to a tool: built once, and all that submission, budget and waiting know of it.
 
-    :param tool: that makes it.
+    :param tool: that is to make it.
     :param body: the JSON to send; what was not set is not in it.
-    :param names: of the user's arguments, by their place in the body, for messages.
+    :param names: of the user's arguments, by their path in the body, for messages.
     """
 
     tool: Tool
@@ -183,14 +183,14 @@ class Request:
 
     @property
     def files(self) -> dict[str, str]:
-        """What the body's file fields name, by the path of each, such as ``assets.image_file_path``."""
+        """The values of the body's file fields, by path, such as ``assets.image_file_path``."""
         found = (each for path in self.tool.files for each in values_at(self.body, path))
         return {path: value for path, value in found if isinstance(value, str)}
 
     def with_files(self, files: Mapping[str, str]) -> Request:
         """Return this request with other values of file fields.
 
-        :param files: by the path of each, as :attr:`files` has them.
+        :param files: by path, as in :attr:`files`.
         """
         body: Any = self.body
         for path, value in files.items():
@@ -199,17 +199,17 @@ class Request:
 
 
 def values_at(body: Mapping[str, Any], path: str) -> list[tuple[str, Any]]:
-    """Return what stands at a dotted path, and where: nothing, one value, or one of each item of a list."""
+    """Return what is at a dotted path, each with its own path: nothing, one value, or one of each item of a list."""
     return list(_values(body, path.split("."), ""))
 
 
 def value_at(body: Mapping[str, Any], path: str) -> Any:
-    """Return what stands at a dotted path without lists, or None."""
+    """Return the value at a dotted path without lists, or None."""
     return next((value for _, value in values_at(body, path)), None)
 
 
 def _values(value: Any, steps: list[str], path: str) -> Iterator[tuple[str, Any]]:
-    """Yield what stands at the end of a dotted path, and where."""
+    """Yield what is at the end of a dotted path, each with its own path."""
     if not steps:
         yield path, value
         return
@@ -225,7 +225,7 @@ def _values(value: Any, steps: list[str], path: str) -> Iterator[tuple[str, Any]
 
 
 def _with(value: Any, steps: list[str], new: str) -> Any:
-    """Return a copy in which one place has another value; all else is shared."""
+    """Return a copy with another value at one path; all else is shared."""
     if not steps:
         return new
     if steps[0].startswith("["):

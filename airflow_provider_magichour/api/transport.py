@@ -1,8 +1,8 @@
-"""Reads over kept-alive connections, for many that wait in one event loop: HTTP/1.1 by hand, parsed in C.
+"""Reads over kept-alive connections, for many waits in one event loop: HTTP/1.1 by hand, parsed in C.
 
-httpx's own pool walks all its connections for each request: with 1,000 waiting projects a look costs several times the
-CPU that it costs here, and more again once requests queue up, without recovering (httpx 0.28, httpcore 1.0.9).
-aiohttp in this place was measured too: docs/measurements.md.
+httpx's own pool walks all its connections for each request: with 1,000 waiting projects a poll costs several times the
+CPU that it costs here, and more once requests queue up, without recovering (httpx 0.28, httpcore 1.0.9).
+aiohttp was measured too: docs/measurements.md.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from airflow_provider_magichour.api.bodies import LONGEST
 from airflow_provider_magichour.api.proxies import proxy_for
 
 IDLE = 60.0
-"""Seconds that an unused connection is kept: longer than looks lie apart."""
+"""Seconds that an unused connection is kept: longer than the time between polls."""
 
 LONGEST_HEAD = 1 << 18
-"""Bytes of an answer before its body: gateways send long headers, but none like that."""
+"""Most bytes of an answer's headers: gateways send long ones, but none like that."""
 
 NEVER_SENT = (
     httpx.ConnectError,
@@ -39,7 +39,7 @@ NEVER_SENT = (
 
 
 def lost(error: httpx.RequestError | httpx.InvalidURL, seconds: float) -> Failure:
-    """Name what went wrong without httpx's text, which may hold addresses.
+    """Say what went wrong without httpx's text, which may contain addresses.
 
     :param seconds: that were allowed.
     """
@@ -54,7 +54,7 @@ class Answer(NamedTuple):
     """What a server said.
 
     :param headers: by name in lower case.
-    :param body: as sent, cut after 1 MiB and one byte more.
+    :param body: as sent, cut after 1 MiB and one byte.
     """
 
     status: int
@@ -63,9 +63,9 @@ class Answer(NamedTuple):
 
 
 class Reader:
-    """Send GET requests over as few connections as are needed at a time; the caller bounds how many.
+    """Send GET requests over as few connections as are needed at a time; the caller limits how many.
 
-    Where the environment names a proxy, httpx's own pool is used. To be used in one event loop.
+    If the environment names a proxy, httpx's own pool is used. For use in one event loop.
 
     :param tls: how to verify servers.
     """
@@ -98,7 +98,7 @@ class Reader:
                 proxy = proxy_for(origin)
                 limits = httpx.Limits(max_connections=None, keepalive_expiry=IDLE)
                 made = httpx.AsyncHTTPTransport(verify=self._tls, proxy=proxy, limits=limits) if proxy else None
-            except Exception as error:  # a URL or a proxy of another kind, packages for proxies
+            except Exception as error:  # an unknown kind of URL or proxy, a missing package for proxies
                 raise httpx.ConnectError(str(error)) from error
             self._proxied[origin] = made
         return self._proxied[origin]
@@ -109,7 +109,7 @@ class Reader:
             try:
                 return await self._exchange(kept, head, seconds)
             except _Stale:
-                pass  # the server had closed it meanwhile, and said nothing
+                pass  # the server had closed it in the meantime, without an answer
         try:
             return await self._exchange(await self._connect(place, seconds), head, seconds)
         except _Stale as error:
@@ -124,7 +124,7 @@ class Reader:
                 )
         except TimeoutError as error:
             raise httpx.ConnectTimeout(str(error)) from error
-        except (OSError, UnicodeError) as error:  # a label of the name that is empty or too long is the latter
+        except (OSError, UnicodeError) as error:  # UnicodeError: an empty or too long label in the host name
             raise httpx.ConnectError(str(error)) from error
         return connection
 
@@ -142,7 +142,7 @@ class Reader:
                 connection.close()
 
     def _kept(self, place: _Place) -> _Connection | None:
-        """Take the connection used last, so that those too many grow old and are closed."""
+        """Take the connection used last, so that surplus ones grow old and are closed."""
         now = asyncio.get_running_loop().time()
         while self._idle and (self._idle[0].is_closed or now - self._idle[0].idle_since > IDLE):
             self._idle.pop(0).close()
@@ -154,7 +154,7 @@ class Reader:
         return None
 
     async def aclose(self) -> None:
-        """Close what is unused now, and the rest after their answers."""
+        """Close unused connections now, and the others after their answers."""
         self._closed = True
         while self._idle:
             self._idle.pop().close()
@@ -183,7 +183,7 @@ class _Place(NamedTuple):
     port: int
     tls: bool
     name: str
-    """As the header ``Host`` says it."""
+    """As in the header ``Host``."""
 
 
 @functools.lru_cache(64)
@@ -193,7 +193,7 @@ def _place(origin: str) -> _Place:
         host = (parts.hostname or "").encode("idna").decode()
         port = parts.port
     except ValueError as error:
-        raise httpx.InvalidURL("it has no host, or a port that is none") from error
+        raise httpx.InvalidURL("it has no host, or an invalid port") from error
     if parts.scheme not in ("http", "https") or not host or " " in host:
         raise httpx.InvalidURL("it has no host, or neither http nor https")
     name = f"[{host}]" if ":" in host else host
@@ -205,7 +205,7 @@ def _head(place: _Place, target: str, headers: Mapping[str, str]) -> bytes:
     path = (target or "/") if target.isascii() else quote(target, safe="/%?&=:@!$'()*+,;~")
     lines = (f"GET {path} HTTP/1.1", f"Host: {place.name}", *(f"{name}: {value}" for name, value in headers.items()))
     if any("\r" in line or "\n" in line or not line.isascii() for line in lines):
-        raise httpx.LocalProtocolError("a header holds what none can carry")
+        raise httpx.LocalProtocolError("a header has characters that are not allowed")
     return "\r\n".join((*lines, "", "")).encode()
 
 
@@ -214,7 +214,7 @@ class _Stale(Exception):
 
 
 class _Connection(asyncio.Protocol):
-    """One connection, one request at a time; it is also what the parser calls back."""
+    """One connection, one request at a time; the parser calls it back."""
 
     def __init__(self, place: _Place) -> None:
         self.place = place
@@ -257,7 +257,7 @@ class _Connection(asyncio.Protocol):
             self._finish(self._said())
             self.close()
         elif not self._has_head and self._size > LONGEST_HEAD:
-            self._finish(httpx.RemoteProtocolError("a head without end"))
+            self._finish(httpx.RemoteProtocolError("endless headers"))
             self.close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -271,10 +271,10 @@ class _Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         if self._parser.get_status_code() < 200:
-            self._headers.clear()  # informational: the answer comes after it
+            self._headers.clear()  # informational: the real answer follows
             return
         if self._answer is None or not self._parser.should_keep_alive():
-            self.close()  # in the first case it said more than was asked
+            self.close()  # in the first case it sent more than was asked for
         self._finish(self._said())
 
     def _said(self) -> Answer:
@@ -303,7 +303,7 @@ class _Connection(asyncio.Protocol):
         elif self._has_head and self._is_unbounded:
             self._finish(self._said())  # an answer without length ends here
         else:
-            self._finish(httpx.RemoteProtocolError("the server closed the connection within an answer"))
+            self._finish(httpx.RemoteProtocolError("the server closed the connection in the middle of an answer"))
 
     def close(self) -> None:
         self.is_closed = True

@@ -1,1 +1,1 @@
-"""A night in one task: many projects of one tool, each paid for once."""
+"""A batch in one task: many projects of one tool, each paid for once."""

@@ -1,4 +1,4 @@
-"""How a try of a batch begins: all items are checked, and what earlier tries did about each is read once."""
+"""How an attempt at a batch begins: all items are checked, and what earlier attempts did is read once."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ log = logging.getLogger(__name__)
 
 
 def found(items: Any, conn_id: str | None) -> Iterator[tuple[str, Any]]:
-    """Yield what stands in a list or in a file, and where.
+    """Yield each entry of a list or a file, with its place.
 
     :param items: a list, the text of one, or the path or URI of a file.
     :param conn_id: id of the connection of its storage.
-    :raises MagicHourInvalidRequestError: it is neither.
+    :raises MagicHourInvalidRequestError: it is neither a list nor a file.
     :raises MagicHourStorageError: the file cannot be read.
     """
     if not isinstance(items, str) or items.lstrip().startswith("["):
@@ -49,20 +49,20 @@ def begin(
     redoes_all: bool,
     folder: tuple[str, str | None],
 ) -> list[str]:
-    """Read the record, and say in it what this try has to do.
+    """Read the record, and mark in it what this attempt has to do.
 
     :param ledger: open.
-    :param digest: of what the manifest says.
-    :param redoes_all: whether a clear of a batch that had succeeded makes all of it anew.
+    :param digest: of the manifest.
+    :param redoes_all: whether clearing a batch that had succeeded makes all of it again.
     :param folder: of the results, and the id of its connection.
-    :return: ids of complete items whose files are gone: to be fetched again.
+    :return: ids of complete items whose files are missing: to be fetched again.
     """
     header = ledger.header
     is_cleared = bool(header.tried) and max_tries > header.max_tries
     if is_cleared and header.returned is not None and redoes_all:
         header.redo_since = try_number
     if removed := [item_id for item_id in ledger.entries if item_id not in items]:
-        log.warning("%d items of earlier tries are not in the manifest any more: %s", len(removed), _some(removed))
+        log.warning("%d items of earlier attempts are no longer in the manifest: %s", len(removed), _some(removed))
     for item_id in removed:
         if ledger.entries[item_id].status == "in_flight":
             ledger.put(item_id, ledger.entries[item_id].ended("overdue"))
@@ -80,7 +80,7 @@ def begin(
 def _classify(
     ledger: Ledger, items: Mapping[str, Item], plan: Plan, *, is_cleared: bool, there: set[str] | None
 ) -> list[str]:
-    """Have what this try works on submitted or looked at; return the ids of complete items whose files are gone."""
+    """Mark what this attempt has to submit or poll; return the ids of complete items whose files are missing."""
     missing = []
     for item_id, item in items.items():
         entry = ledger.entries[item_id]
@@ -94,7 +94,7 @@ def _classify(
 
 
 def check(items: Iterable[Item], plan: Plan, paid: Iterable[str], problems: Problems, *, priced: bool) -> None:
-    """Refuse a batch in which an item cannot be, before anything is sent.
+    """Refuse a batch with an impossible item, before anything is sent.
 
     :param paid: ids of items that have a project.
     :raises MagicHourInvalidRequestError: naming the first ten.
@@ -105,7 +105,7 @@ def check(items: Iterable[Item], plan: Plan, paid: Iterable[str], problems: Prob
 
 
 def adopt(ledger: Ledger) -> None:
-    """Take a person's word on items of which it is not known whether something was made."""
+    """Apply a person's decisions about unsure items."""
     told = ledger.adoptions()
     if not told:
         return
@@ -120,10 +120,10 @@ def adopt(ledger: Ledger) -> None:
         kept = {name: getattr(entry, name) for name in ("spent", "line", "tried", "attempts", "name")}
         ledger.put(item_id, Entry(**kept, project_id=project_id))
         ledger.header.sealed.pop(str(ledger.chunk_of(item_id)), None)
-        log.info("Item %s: %s", item_id, f"adopts project {project_id}" if project_id else "it is submitted anew")
+        log.info("Item %s: %s", item_id, f"adopting project {project_id}" if project_id else "submitting it again")
     if left:
         log.warning(
-            "Not adopted: %s. Only unsure items of this batch can be, by null or a project id that no other item has",
+            "Not adopted: %s. Each has to be an unsure item of this batch, with null or an id that no other item has",
             _some(left),
         )
     ledger.flush()
@@ -142,7 +142,7 @@ def _is_id(value: Any) -> bool:
 
 
 def spent(ledger: Ledger, items: Mapping[str, Item], plan: Plan) -> int:
-    """Return the credits that the batch has cost, or may have, over all its tries."""
+    """Return the credits that the batch has cost, or may have cost, over all attempts."""
     total = ledger.unread()["credits"]
     for item_id, entry in ledger.entries.items():
         if entry.is_unsure and entry.estimate is None and item_id in items:
@@ -153,7 +153,7 @@ def spent(ledger: Ledger, items: Mapping[str, Item], plan: Plan) -> int:
 
 
 def _there(folder: str, conn_id: str | None) -> set[str] | None:
-    """Return the names in a folder; None where looking is not allowed: what was written is taken to be there."""
+    """Return the names in a folder; None if listing is not allowed: then written files count as present."""
     with contextlib.suppress(PermissionError):
         return names_in(path_of(folder, conn_id))
     return None

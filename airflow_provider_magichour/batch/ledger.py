@@ -1,4 +1,4 @@
-"""What is remembered of a batch: a header, and its items in chunks that a person can read in the tab Storage."""
+"""The stored record of a batch: a header, and items in chunks that a person can read in the tab Storage."""
 
 from __future__ import annotations
 
@@ -31,20 +31,21 @@ KEY = "magichour_batch"
 ADOPT = "magichour_batch_adopt"
 
 CHUNK = 50
-"""Items under one key: what is written costs by the number of its values (16 to 40 ms of CPU for 200 items, 3.3.2)."""
+"""Items under one key: a write costs by the number of values in it (16 to 40 ms of CPU for 200 items, 3.3.2)."""
 
 LARGEST = 60_000
-"""Bytes of one value: what is larger can be edited neither by REST nor in the UI (Airflow 3.3.2: 65,534 characters)."""
+"""Most bytes of one value: a larger one can be edited neither by REST nor in the UI (Airflow 3.3.2: 65,534
+characters)."""
 
 USUAL_ENTRY = 600
-"""Bytes of an item's entry but for what is named after its id."""
+"""Bytes of an item's entry without the names that contain its id."""
 
 LINGER = 0.25
-"""Seconds that a write waits for those of other threads, to be one with them."""
+"""Seconds that a write waits for those of other threads, to be combined with them."""
 
 
 class Ledger:
-    """Reads and writes the record of a batch. The store is written to by the thread that calls :meth:`serve` alone.
+    """Reads and writes the record of a batch. Only the thread that calls :meth:`serve` writes to the store.
 
     :param store: Airflow's accessor; None remembers for the life of the process.
     """
@@ -61,9 +62,9 @@ class Ledger:
         self._is_closed = False
 
     def open(self) -> bool:
-        """Read the header; return whether there is one, or chunks of one that is lost.
+        """Read the header; return whether there is one, or chunks of a lost one.
 
-        :raises MagicHourError: when the store does not answer.
+        :raises MagicHourError: the store does not answer.
         """
         value = Slot(self._store, KEY).value()
         try:
@@ -80,10 +81,10 @@ class Ledger:
         return number
 
     def load(self, number: int, *, may_be_deleted: bool = False) -> None:
-        """Read a chunk, unless it was read.
+        """Read a chunk, unless it was read already.
 
-        :param may_be_deleted: whether one that is not there was deleted by a person, whose word it is: it is empty.
-        :raises MagicHourUnsureSubmissionError: it is lost, or cannot be read.
+        :param may_be_deleted: whether a missing chunk counts as deleted by a person, and so as empty.
+        :raises MagicHourUnsureSubmissionError: it is lost or cannot be read.
         """
         if number in self.chunks:
             return
@@ -95,9 +96,9 @@ class Ledger:
         if not isinstance(items, dict):
             raise MagicHourUnsureSubmissionError(
                 f"The record {_key(number)} of up to {CHUNK} items in the task state store is lost or cannot be read.\n"
-                "It is not known what was made of them, so nothing was sent.\n"
-                "If you know that nothing was made, delete that key (tab Storage, or REST) and clear the task:\n"
-                "it submits those items anew."
+                "It is not known which projects they have, so nothing was sent.\n"
+                "If you know that they have none, delete that key (tab Storage, or REST) and clear the task:\n"
+                "it submits those items again."
             )
         self.chunks[number] = []
         for item_id, each in items.items():
@@ -105,12 +106,12 @@ class Ledger:
             self.entries[item_id] = _entry(each)
 
     def load_all(self, *, may_be_deleted: bool = False) -> None:
-        """Read what was not read yet; see :meth:`load`."""
+        """Read all chunks that were not read yet; see :meth:`load`."""
         for number in range(self.header.chunks):
             self.load(number, may_be_deleted=may_be_deleted)
 
     def load_open(self) -> None:
-        """Read the chunks in which this try has something under way; see :meth:`load`."""
+        """Read the chunks in which this attempt still has work; see :meth:`load`."""
         for number in self._open():
             self.load(number)
 
@@ -122,8 +123,8 @@ class Ledger:
         self.chunks.setdefault(number, []).append(item_id)
 
     def add(self, item_ids: Sequence[str]) -> None:
-        """Remember new items, none of which is made yet; they are written with the next flush."""
-        # A result's file is named after the id, too, and there may be several.
+        """Remember new items; they are written with the next flush."""
+        # The names of results contain the id too, and there may be several.
         most = min(CHUNK, LARGEST // (USUAL_ENTRY + 6 * max(map(len, item_ids), default=0)))
         for first in range(0, len(item_ids), most):
             for item_id in item_ids[first : first + most]:
@@ -140,7 +141,7 @@ class Ledger:
         self._dirty.add(self._chunk_of[item_id])
 
     def commit(self, item_id: str, entry: Entry) -> None:
-        """Write an entry, from another thread: returns once it is stored; raises what the store raises."""
+        """Write an entry from another thread: returns once it is stored; raises what the store raises."""
         stored: Future[None] = Future()
         self._wanted.append((item_id, entry, stored))
         self._news.set()
@@ -149,9 +150,9 @@ class Ledger:
         stored.result()
 
     def serve(self, others: int, patience: float, *, is_ending: bool = False) -> None:
-        """Write what other threads commit: several at a time, as each write costs the same.
+        """Write what other threads commit: several entries at a time, as each write costs the same.
 
-        What is wanted stays so until it is answered, wherever an exception of Airflow's (a timeout) interrupts this.
+        A commit stays queued until it is answered, wherever an exception of Airflow's (a timeout) interrupts this.
 
         :param others: how many threads may have something to commit.
         :param patience: seconds to wait for the first.
@@ -173,7 +174,7 @@ class Ledger:
             if refused is None:
                 self.put(item_id, entry)
         try:
-            # What was fetched meanwhile is noted at the end: a try that is killed before finds its files.
+            # What was fetched in the meantime is written at the end: after a kill the next attempt finds the files.
             self.flush({self._chunk_of[item_id] for item_id, _, _ in waiting})
         except MagicHourError as error:
             answers = [error] * len(answers)
@@ -187,7 +188,7 @@ class Ledger:
             self._wanted.popleft()
 
     def close(self) -> None:
-        """Refuse what other threads commit from now on: nobody serves them any more."""
+        """Refuse what other threads commit from now on: nobody serves them."""
         self._is_closed = True
         self._answer([MagicHourError("The task has ended")] * len(self._wanted))
 
@@ -195,7 +196,7 @@ class Ledger:
         """Write the chunks that have changed.
 
         :param only: numbers of those that cannot wait; None for all.
-        :raises MagicHourError: when the store refuses it.
+        :raises MagicHourError: the store refuses it.
         """
         for number in sorted(self._dirty if only is None else self._dirty.intersection(only)):
             self._keep(_key(number), self._chunk(number))
@@ -208,7 +209,7 @@ class Ledger:
             raise MagicHourError(f"The task state store could not be written ({error})") from error
 
     def _chunk(self, number: int) -> dict[str, Any]:
-        """Return what is written of a chunk: where it is too large, without what can be done without."""
+        """Return a chunk as it is written; if it is too large, without optional fields."""
         entries = {item_id: self.entries[item_id] for item_id in self.chunks[number]}
         spared: dict[str, Any] = {}
         for spare in ("", "uploads", "previous", "error", "name"):
@@ -219,7 +220,7 @@ class Ledger:
         return written
 
     def seal(self) -> None:
-        """Write all, and the header last: which chunks a later leg of this try need not read."""
+        """Write all, and last the header: it says which chunks a later round of this attempt need not read."""
         self.flush()
         for number in self._open():
             entries = [self.entries[item_id] for item_id in self.chunks.get(number, ())]
@@ -228,22 +229,22 @@ class Ledger:
         self._keep(KEY, self.header.model_dump(mode="json", exclude_none=True))
 
     def note_returned(self, try_number: int, max_tries: int) -> None:
-        """Note that Airflow has taken the task as succeeded, so that a clear of that can be told from a retry."""
+        """Record the task's success, to tell a cleared success from a retry."""
         self.header.returned = Noted(try_number=try_number, max_tries=max_tries)
         try:
             self.seal()
         except Exception as error:
-            log.warning("The success could not be noted (%s): a clear with redo='all' makes nothing anew", error)
+            log.warning("The success could not be recorded (%s): clearing with redo='all' makes nothing again", error)
 
     def unread(self) -> Counter[str]:
-        """Return the counts of the sealed chunks that were not read."""
+        """Return the counts of sealed chunks that were not read."""
         unread = (counts for number, counts in self.header.sealed.items() if int(number) not in self.chunks)
         return sum((Counter(counts) for counts in unread), Counter())
 
     def counts(self, ids: Collection[str]) -> dict[str, int]:
-        """Count all items by what became of them, without reading sealed chunks.
+        """Count all items by status, without reading sealed chunks.
 
-        :param ids: of the items that are wanted.
+        :param ids: of the wanted items.
         """
         total = Counter(counted([entry for item_id, entry in self.entries.items() if item_id in ids]))
         total.update(self.unread())
@@ -251,7 +252,7 @@ class Ledger:
         return {**total, "waiting": max(waiting, 0)}
 
     def adoptions(self) -> dict[str, Any]:
-        """Return what a person has put into the key for adoptions; {} for nothing, or what cannot be read."""
+        """Return what a person has put into the key for adoptions; {} if it is empty or cannot be read."""
         value = Slot(self._store, ADOPT).value()
         adopted = {} if value is ABSENT else from_text(value)
         if not isinstance(adopted, dict):
@@ -260,7 +261,7 @@ class Ledger:
         return adopted
 
     def forget_adoptions(self, left: dict[str, Any]) -> None:
-        """Remove the key for adoptions, or what was taken of it."""
+        """Remove the key for adoptions, or the part that was applied."""
         slot = Slot(self._store, ADOPT)
         slot.keep(left) if left else slot.remove()
 
@@ -268,10 +269,10 @@ class Ledger:
 class ItemJournal(Journal):
     """The record of one item's submission, for the thread that submits it.
 
-    :param ledger: that it is a part of.
+    :param ledger: that it belongs to.
     :param item_id: of the item.
-    :param share: says what a project of it is expected to cost.
-    :param line: digest of what the manifest says of it.
+    :param share: knows the expected cost of its project.
+    :param line: digest of its line in the manifest.
     """
 
     def __init__(self, ledger: Ledger, item_id: str, share: Share, *, line: str) -> None:
@@ -286,7 +287,7 @@ class ItemJournal(Journal):
     def read(self) -> Record | Unreadable | None:
         entry = self._ledger.entries[self._id]
         if self._ledger.header.redoes(entry) and entry.project_id is not None:
-            # To the decision it is a success that was cleared.
+            # To the decision this is a cleared success.
             returned = Returned(project_id=entry.project_id, try_number=0, max_tries=-1)
             return entry.model_copy(update={"returned": returned})
         return entry
@@ -299,7 +300,7 @@ class ItemJournal(Journal):
             "tried": self._ledger.header.tried,
             "spent": entry.spent + self._may_have_cost,
         }
-        self._may_have_cost = 0  # counted from here on with what is submitted in its place
+        self._may_have_cost = 0  # from here on included in the cost of what is submitted in its place
         self._ledger.commit(self._id, entry.model_copy(update=known))
 
 
@@ -311,5 +312,5 @@ def _entry(value: Any) -> Entry:
     try:
         return Entry.model_validate(value)
     except ValidationError:
-        # Whatever it was, something may have been made.
+        # Whatever it was, a project may exist.
         return Entry(intent_at="?", status="unsure", error=(None, "its record cannot be read"))

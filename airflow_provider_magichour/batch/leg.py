@@ -1,4 +1,4 @@
-"""One leg of a batch on the worker: fetch what is finished, submit as much as may be in flight, write it all down."""
+"""One round of a batch on the worker: fetch what is finished, submit as much as may be in flight, record all of it."""
 
 from __future__ import annotations
 
@@ -36,33 +36,33 @@ from airflow_provider_magichour.submission.submit import Submission, Submitted
 log = logging.getLogger(__name__)
 
 FETCHED_AT_ONCE = 4
-"""Results that are downloaded side by side: each keeps some blocks of its file in memory."""
+"""Downloads at a time: each needs memory for some blocks of its file."""
 
 TICK = 0.05
-"""Seconds in which what threads have done is noticed."""
+"""Most seconds until a thread's work is noticed."""
 
 REFUSED = (401, 403)
 
 
 class AllRefusedError(MagicHourInvalidRequestError):
-    """The first items were refused to the last one: what is wrong with them is wrong with all."""
+    """Every one of the first items was refused: what is wrong with them is probably wrong with all."""
 
 
 @discreet
 @dataclass
 class Leg:
-    """What a worker does before it defers, or ends.
+    """One round: what a worker does before it defers or ends.
 
-    :param hook: way to the API.
+    :param hook: calls the API.
     :param plan: from an item to its request.
     :param rules: how the batch is run.
-    :param ledger: what is remembered; open.
-    :param items: that are wanted, by their id.
+    :param ledger: the record, opened.
+    :param items: the wanted ones, by id.
     :param purse: what may be spent.
-    :param stopping: set once the task is to end: what is under way ends, nothing begins.
+    :param stopping: set once the task has to end: what is under way ends, nothing new begins.
     :ivar stopped: why nothing more is submitted.
-    :ivar refusal: of the key, by a look: nothing can be waited for.
-    :ivar events: how often what has happened, by the names of metrics.
+    :ivar refusal: of the key, at a poll: no wait is possible.
+    :ivar events: counts of events, by the names of metrics.
     """
 
     hook: MagicHourHook
@@ -84,8 +84,8 @@ class Leg:
     def run(self, ended: Iterable[str]) -> None:
         """Do all that can be done now.
 
-        :param ended: ids of items whose project is finished, or whose files are to be fetched again.
-        :raises MagicHourError: when the store refuses what has to be remembered.
+        :param ended: ids of items whose project is finished, or whose files have to be fetched again.
+        :raises MagicHourError: the store refuses what has to be recorded.
         """
         if self.ledger.header.stop is not None:
             self.stopped = MagicHourApiError(self.ledger.header.stop)
@@ -117,7 +117,7 @@ class Leg:
         self.ledger.flush()
 
     def _let_end(self, sending: Iterable[Future[Any]]) -> None:
-        """Let what is being sent have its answer, which must not be lost; no thread waits for ever."""
+        """Wait for the answers to what was sent, which must not be lost; no thread waits forever."""
         try:
             while any(not each.done() for each in sending):
                 self.ledger.serve(1, TICK, is_ending=True)
@@ -128,17 +128,17 @@ class Leg:
 
     @property
     def flying(self) -> list[str]:
-        """Ids of the items whose projects are waited for."""
+        """Ids of the items whose projects are in flight."""
         return [item_id for item_id, entry in self.ledger.entries.items() if entry.status == "in_flight"]
 
     def _begin(self, senders: ThreadPoolExecutor, sending: dict[Future[Any], tuple[str, Share]]) -> bool:
-        """Begin to submit as much as may be under way; return whether something was begun."""
+        """Begin to submit as much as may be under way; return whether anything was begun."""
         begun = False
         while self._may_send(len(sending)) and (item_id := self._next()) is not None:
             entry = self.ledger.entries[item_id]
             share = Share(self.purse, entry.cost)
             if entry.is_unsure and self.rules.on_unsure == "fail":
-                self._known.add(item_id)  # nothing is sent for it, so it says nothing of the others
+                self._known.add(item_id)  # nothing is sent for it, so it says nothing about the others
             sending[senders.submit(self._send, item_id, share)] = (item_id, share)
             begun = True
         return begun
@@ -147,7 +147,7 @@ class Leg:
         if self.stopped is not None or self.stopping.is_set():
             return False
         if not self._is_proven and sending + self._refused >= self.rules.submit_at_once:
-            return False  # the first ones go alone
+            return False  # the first few are submitted alone
         return sending < self.rules.submit_at_once and len(self.flying) + sending < self.rules.in_flight
 
     def _next(self) -> str | None:
@@ -159,7 +159,7 @@ class Leg:
         return self._queue.popleft() if self._queue else None
 
     def _enqueue(self, number: int) -> None:
-        """Have the items of a chunk submitted that are to be."""
+        """Queue the items of a chunk that have to be submitted."""
         ids = self.ledger.chunks.get(number, ())
         self._queue.extend(id for id in ids if id in self.items and self.ledger.entries[id].status is None)
 
@@ -183,11 +183,11 @@ class Leg:
         except MagicHourStorageError as error:
             if entry.project_id is None or entry.line != self.plan.digest(item):
                 raise
-            log.warning("Item %s: %s. Its project %s goes on", item_id, error, entry.project_id)
+            log.warning("Item %s: %s. Its project %s keeps running", item_id, error, entry.project_id)
             return Submitted(entry.project_id, entry.credits_charged)
 
     def _note_sent(self, item_id: str, share: Share, sent: Future[Any]) -> bool:
-        """Note what became of a submission; return whether its result can be fetched."""
+        """Record the outcome of a submission; return whether its result can be fetched."""
         entry = self.ledger.entries[item_id]
         line, tried = self.plan.digest(self.items[item_id]), self.ledger.header.tried
         entry = entry.model_copy(update={"line": line, "tried": tried})
@@ -208,7 +208,7 @@ class Leg:
     def _after_error(self, item_id: str, entry: Entry, error: MagicHourError) -> Entry:
         entry, stops = after_error(entry, error)
         if entry.is_unsure and entry.status is None:
-            # on_unsure_submission="resubmit": it is submitted anew, once the others had their turn.
+            # on_unsure_submission="resubmit": it is submitted again after the others.
             log.warning("Item %s: %s", item_id, error)
             self._queue.append(item_id)
             stops = None
@@ -222,7 +222,7 @@ class Leg:
         self._refused += entry.status == "rejected"
         self._is_proven |= entry.status not in (None, "rejected")
         if self._lost > self.rules.submit_at_once:
-            stops = MagicHourApiError(f"the answers to {self._lost} creates in a row were lost")
+            stops = MagicHourApiError(f"the answers to {self._lost} create requests in a row were lost")
         if not self._is_proven and self._refused >= min(self.rules.submit_at_once, len(self.items)):
             stops = AllRefusedError(f"all of the first {self._refused} items were refused; {item_id}: {error}")
         if isinstance(stops, MagicHourRejectedError):
@@ -230,13 +230,13 @@ class Leg:
         if isinstance(stops, MagicHourApiError | AllRefusedError | LimitReachedError):
             self.stopped = self.stopped or stops
         elif stops is not None:
-            raise stops  # the store does not answer, or no longer belongs to this try
+            raise stops  # the store does not answer, or no longer belongs to this attempt
         return entry
 
     def _fetch(self, item_id: str) -> tuple[Project | MagicHourError, list[str], list[int]]:
-        """Look at an item's project, and write its results; in a thread.
+        """Get an item's project, and write its results; in a thread.
 
-        :return: the project, or why it cannot be seen or written; the names of its files; the bytes of those written.
+        :return: the project, or why it cannot be read or written; the names of its files; the bytes of those written.
         """
         project_id = self.ledger.entries[item_id].project_id
         assert project_id is not None
@@ -309,11 +309,11 @@ class Leg:
         if time.time() < self.rules.deadline(entry, self.ledger.header):
             self.ledger.put(item_id, entry.ended("in_flight"))
             return
-        log.warning("Item %s is overdue: %s. It goes on and costs credits; a retry waits for it again", item_id, why)
+        log.warning("Item %s is overdue: %s. It keeps running and costs credits; a retry waits for it", item_id, why)
         self.ledger.put(item_id, entry.ended("overdue", "timeout", why))
 
     def _again(self, item_id: str, entry: Entry) -> None:
-        """Let the decision have its say about a project that failed or is gone."""
+        """Submit an item again whose project failed or is gone, if the decision allows it."""
         self.ledger.put(item_id, entry.ended(None))
         if item_id in self.items:
             self._queue.append(item_id)

@@ -1,4 +1,4 @@
-"""The items of a batch: read from a list or a file of JSON Lines, each under an id of its own. Pure."""
+"""The items of a batch: read from a list or a file of JSON Lines, each with an id of its own. Pure."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from airflow_provider_magichour.api.signatures import discreet, shown
 from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
 
 MOST_ITEMS = 10_000
-"""What one record is made for; more are two batches."""
+"""Most items of a batch: the record is designed for as many."""
 
 LONGEST_LINE = 64 * 1024
-"""Bytes of one item: a prompt has some hundred."""
+"""Most bytes of one item: a prompt has some hundred."""
 
 LONGEST_TEXT = 1_000_000
-"""Characters of a rendered template that is read as a list; a longer one goes into a file, or comes as XCom."""
+"""Longest rendered template in characters that is read as a list; a longer list belongs into a file or XCom."""
 
 ID = re.compile(r"[^\W_][\w.-]*")
 LONGEST_ID = 100
 """An item's id: a part of file names, of the project's name in the library, and of keys that people edit."""
 
 MOST_TOLD = 10
-"""Bad items that one error names."""
+"""Most bad items that one error names."""
 
 BOM = b"\xef\xbb\xbf"
 
@@ -35,10 +35,10 @@ BOM = b"\xef\xbb\xbf"
 @discreet
 @dataclass(frozen=True)
 class Item:
-    """One clip that is wanted.
+    """One clip to make.
 
     :param id: names it in results, files and the library.
-    :param place: where it stands, for messages.
+    :param place: where it is in the manifest, for messages.
     :param fields: of the API, or arguments of the tool's operator.
     """
 
@@ -55,7 +55,7 @@ class Item:
 class Problems:
     """What is wrong with the items: one error for all of them.
 
-    :ivar unnamed: how many have no id of their own but their number.
+    :ivar unnamed: how many have no id but their position.
     """
 
     def __init__(self) -> None:
@@ -69,21 +69,21 @@ class Problems:
             self._told.append(f"- {place}: {what}")
 
     def refuse(self) -> None:
-        """Raise where there is any, naming the first ten.
+        """Raise if there is any, naming the first ten.
 
         :raises MagicHourInvalidRequestError: nothing was sent.
         """
         if self._count:
             more = [f"- and {self._count - MOST_TOLD} more"] if self._count > MOST_TOLD else []
             what = "item cannot" if self._count == 1 else "items cannot"
-            head = f"{self._count} {what} be used. Nothing was sent; mend them and clear the task."
+            head = f"{self._count} {what} be used. Nothing was sent; correct them and clear the task."
             raise MagicHourInvalidRequestError("\n".join([head, *self._told, *more]))
 
 
 def lines_of(stream: IO[bytes]) -> Iterator[tuple[str, Any]]:
-    """Yield each object of a file of JSON Lines and where it stands; an error for a line that is none.
+    """Yield each object of a file of JSON Lines with its place; an error for a line that is not an object.
 
-    Blank lines and a byte order mark are allowed. No more than one line is in memory.
+    Blank lines and a byte order mark are allowed. Only one line is in memory at a time.
 
     :param stream: of bytes.
     """
@@ -108,23 +108,23 @@ def _read(text: bytes) -> Any:
     except RecursionError:
         return ValueError("it is nested too deep")
     except ValueError as error:
-        return ValueError(f"it is no JSON ({error})")
+        return ValueError(f"it is not JSON ({error})")
 
 
 def _refused(word: str) -> Any:
-    raise ValueError(f"{word} is no number")
+    raise ValueError(f"{word} is not a number")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(dict(pairs)) < len(pairs):
-        raise ValueError("a field stands there twice")
+        raise ValueError("a field is there twice")
     return dict(pairs)
 
 
 def listed(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield each item of a list, or of the text that a template makes of one, and where it stands.
+    """Yield each item of a list, or of one rendered as text, with its place.
 
-    :raises MagicHourInvalidRequestError: when it is no list.
+    :raises MagicHourInvalidRequestError: it is not a list.
     """
     if isinstance(value, str) and value.lstrip().startswith("[") and len(value) <= LONGEST_TEXT:
         read = literal(value)
@@ -140,14 +140,14 @@ def listed(value: Any) -> Iterator[tuple[str, Any]]:
 def read_items(found: Iterable[tuple[str, Any]], problems: Problems) -> dict[str, Item]:
     """Give each item its id.
 
-    :param found: where each stands, and what stands there.
+    :param found: each entry with its place.
     :param problems: takes what is wrong.
-    :return: the items by their id.
+    :return: the items by id.
     """
     items: dict[str, Item] = {}
     for place, value in found:
         if len(items) >= MOST_ITEMS:
-            problems.add(place, f"a batch has at most {MOST_ITEMS} items: make two of it")
+            problems.add(place, f"a batch has at most {MOST_ITEMS} items: split it")
             break
         if not isinstance(value, Mapping):
             problems.add(place, str(value) if isinstance(value, ValueError) else f"{shown(value)}: an object is needed")
@@ -165,7 +165,7 @@ def read_items(found: Iterable[tuple[str, Any]], problems: Problems) -> dict[str
                 f"{LONGEST_ID} bytes in UTF-8 at most: files are named after it",
             )
         elif item_id in items:
-            problems.add(place, f"id {item_id} stands in {items[item_id].place} already: each needs one of its own")
+            problems.add(place, f"id {item_id} is already used in {items[item_id].place}: each item needs its own")
         else:
             try:
                 items[item_id] = Item(item_id, place, plain(fields))

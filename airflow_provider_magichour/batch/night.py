@@ -1,4 +1,4 @@
-"""A try of a batch: how it begins, goes on leg by leg, and ends."""
+"""An attempt at a batch: how it begins, continues round by round, and ends."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ from airflow_provider_magichour.waiting.watch import Watch
 log = logging.getLogger(__name__)
 
 LONGEST_IDS = 40_000
-"""Characters of the ids that a trigger gets: MySQL keeps 65,535 bytes of its encrypted arguments (3.3.2)."""
+"""Most characters of the ids that a trigger gets: MySQL keeps 65,535 bytes of its encrypted arguments (3.3.2)."""
 
 
 @discreet
 @dataclass
 class Night:
-    """One try of a batch.
+    """One attempt at a batch.
 
-    :param hook: way to the API.
+    :param hook: calls the API.
     :param plan: from an item to its request.
     :param rules: how it is run.
-    :param ledger: what is remembered.
-    :param items: that are wanted, by their id.
+    :param ledger: the record.
+    :param items: the wanted ones, by id.
     :param results: path or URI of the result lines.
     :param limit: ``max_credits``.
-    :param checks_balance: whether to ask for the account's credits.
+    :param checks_balance: whether to check the account's credits.
     :param tolerated: how many items may fail.
-    :param stopping: set once the task is to end.
+    :param stopping: set once the task has to end.
     """
 
     hook: MagicHourHook
@@ -73,15 +73,15 @@ class Night:
     _leg: Leg | None = field(default=None, init=False)
 
     def _digest(self) -> str:
-        """Tell what the manifest says from what it said before: as it stands there, as each leg asks for all items."""
+        """A digest of the manifest as it was read: each round computes it over all items."""
         return digest_of([self.plan.digest(Item("", "", {})), [[item.id, item.fields] for item in self.items.values()]])
 
     def begin(self, problems: Problems, *, try_number: int, max_tries: int, redoes_all: bool) -> list[str]:
-        """Check all items, and read what earlier tries did.
+        """Check all items, and read what earlier attempts did.
 
-        :param problems: what is known to be wrong.
-        :return: ids of items whose files are to be fetched again.
-        :raises MagicHourInvalidRequestError: an item cannot be; nothing was sent.
+        :param problems: what is already known to be wrong.
+        :return: ids of items whose files have to be fetched again.
+        :raises MagicHourInvalidRequestError: an item is impossible; nothing was sent.
         """
         self.ledger.open()
         self.ledger.load_all(may_be_deleted=True)
@@ -100,21 +100,21 @@ class Night:
         )
 
     def resume(self, ended: Sequence[str] | None) -> list[str]:
-        """Read what this try has under way.
+        """Read what this attempt has under way.
 
         :param ended: ids of projects; None for all.
         :return: ids of their items.
-        :raises MagicHourUnsureSubmissionError: the record is gone: what was made is not known any more.
+        :raises MagicHourUnsureSubmissionError: the record is gone, so its projects are no longer known.
         """
         if not self.ledger.open():
             raise MagicHourUnsureSubmissionError(
-                f"The record {KEY} was deleted while this batch was under way: what renders is not known any more.\n"
-                "Nothing more was sent. Clear the task to make all of it anew, which pays again."
+                f"The record {KEY} was deleted while this batch was under way: its projects are no longer known.\n"
+                "Nothing more was sent. Clear the task to submit all items again, which pays again."
             )
         digest = self._digest()
         if self.ledger.header.digest != digest:
-            # A template that reads the clock is another one in each leg, and must not pay in each.
-            log.warning("The items have changed since this try began: what it has submitted stays as it is")
+            # A template that reads the clock changes in each round, and must not pay in each.
+            log.warning("The items have changed since this attempt began: what it has submitted stays as it is")
             self.ledger.header.digest = digest
         self.ledger.load_open()
         begin.adopt(self.ledger)
@@ -128,32 +128,32 @@ class Night:
 
     @property
     def events(self) -> Mapping[str, int]:
-        """How often what has happened in the last leg, by the names of metrics."""
+        """Counts of events in the last round, by the names of metrics."""
         return self._leg.events if self._leg else {}
 
     def leg(self, ended: Sequence[str]) -> bool:
-        """Do all that can be done now; return whether to wait for more.
+        """Do one round: all that can be done now; return whether to wait for more.
 
         :param ended: ids of items to fetch.
         """
-        self.hook.settings()  # threads would resolve the connection once each
+        self.hook.settings()  # otherwise each thread would resolve the connection
         purse = Purse(self.limit, begin.spent(self.ledger, self.items, self.plan))
         leg = self._leg = Leg(self.hook, self.plan, self.rules, self.ledger, self.items, purse, stopping=self.stopping)
         if self.checks_balance:
             try:
                 purse.balance = self.hook.get_account(patience=READ_PATIENCE).credits
             except MagicHourApiError as error:
-                leg.stopped = error  # of submitting alone: what renders is fetched
+                leg.stopped = error  # only submitting stops: what renders is still fetched
         leg.run(ended)
         for item_id in leg.flying if leg.refusal else ():
-            # The trigger has outlasted the refusal of the key for two minutes: a retry waits with another one.
+            # The trigger has polled for two minutes while the key was refused: a retry waits with another key.
             entry = self.ledger.entries[item_id]
             self.ledger.put(item_id, entry.ended("overdue", None, str(leg.refusal)))
         self.ledger.seal()
         return bool(leg.flying) and not self.stopping.is_set()
 
     def waits(self) -> dict[str, Any]:
-        """Return what a trigger needs to wait for what is in flight."""
+        """Return the trigger's arguments for waiting for what is in flight."""
         header = self.ledger.header
 
         def since(entry: Entry) -> float:
@@ -177,7 +177,7 @@ class Night:
         }
 
     def wait(self, watches: Sequence[Watch]) -> list[str]:
-        """Wait here, holding the worker; return the ids of items whose projects have ended."""
+        """Wait on the worker; return the ids of items whose projects have ended."""
 
         async def settings() -> ClientSettings:
             self.hook.forget_settings()
@@ -194,7 +194,7 @@ class Night:
         return [item_id for item_id, entry in self.ledger.entries.items() if entry.project_id in ended]
 
     def progress(self) -> dict[str, Any]:
-        """Return how far it is."""
+        """Return the batch's progress."""
         counts = self.ledger.counts(self.items)
         done = len(self.items) - counts["waiting"] - counts.get("in_flight", 0)
         since = time.time() - self.ledger.header.began_at
@@ -203,9 +203,9 @@ class Night:
         return {**counts, "total": len(self.items), "ends_about": until}
 
     def end(self) -> tuple[dict[str, Any], MagicHourBatchError | None]:
-        """Write down what became of each item.
+        """Write each item's outcome.
 
-        :return: the summary, and the error of a batch that did not succeed.
+        :return: the summary, and the error if the batch did not succeed.
         :raises MagicHourStorageError: the result lines cannot be written.
         """
         header, ledger = self.ledger.header, self.ledger

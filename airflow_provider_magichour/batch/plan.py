@@ -1,4 +1,4 @@
-"""From an item to a request: defaults, the names of arguments, what can be known before anything is sent. Pure."""
+"""From an item to its request: defaults, names of arguments, checks before anything is sent. Pure."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Plan:
 
     :param tool: that makes them.
     :param places: dotted path in the API's body of each argument that an item may name.
-    :param defaults: fields of the API, or arguments, that hold for items that do not say otherwise.
+    :param defaults: fields of the API, or arguments, for items that do not set them.
     :param conn_id: id of the connection of the storage that files are read from.
-    :param validate: whether to ask the table of AI models.
+    :param validate: whether to check against the table of AI models.
     """
 
     tool: Tool
@@ -42,25 +42,25 @@ class Plan:
     validate: bool
 
     def request(self, item: Item, name: str) -> Request:
-        """Return what is sent for an item.
+        """Return an item's request.
 
-        :param name: in the library, where the item has none.
+        :param name: in the library, if the item has none.
         :raises MagicHourInvalidRequestError: naming the field, its value and what is allowed.
         """
         fields = self._fields(item)
         return tool_request(self.tool.name, fields, name=fields.get("name", name), validate=False, names=self._names)
 
     def digest(self, item: Item) -> str:
-        """Tell one item's request from another's, without reading its files; the name does not count."""
+        """Return a digest of an item's request, without reading its files; the name does not count."""
         fields = {name: value for name, value in self._fields(item).items() if name != "name"}
         return digest_of([self.tool.name, fields])
 
     def check(self, items: Iterable[Item], problems: Problems, *, paid: Collection[str], priced: bool) -> list[str]:
-        """Note what is wrong with items, as far as can be known without reading or sending anything.
+        """Add what is wrong with items, as far as can be known without reading files or sending anything.
 
-        :param paid: ids of those that have a project: of them nothing more is asked than that they can be read.
+        :param paid: ids of those that have a project: they only have to be readable.
         :param priced: whether each of the others needs a known price.
-        :return: what is to be warned of.
+        :return: warnings to log.
         """
         warnings: dict[str, None] = {}
         for item in items:
@@ -73,7 +73,7 @@ class Plan:
                 for path, value in request.files.items():
                     extension_of(self._names.get(path, path), value, self._media(path))
                 if priced and estimated_cost(request) is None:
-                    problems.add(item.named, f"max_credits cannot be kept: {unpriced(request)[0]}")
+                    problems.add(item.named, f"max_credits cannot be enforced: {unpriced(request)[0]}")
                 warnings.update(dict.fromkeys(field_warnings(request)))
             except MagicHourInvalidRequestError as error:
                 problems.add(item.named, error.args[0].removesuffix(" Nothing was sent."))
@@ -98,7 +98,7 @@ class Plan:
         return _over(self._shared, self._body(item.fields))
 
     def _body(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Put arguments where the API has them."""
+        """Put arguments at their paths in the API's body."""
         body: dict[str, Any] = {}
         for name, value in fields.items():
             path = self.places.get(name, name)
@@ -109,7 +109,7 @@ class Plan:
 
 
 def _over(default: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the defaults with what an item says over them, at any depth."""
+    """Return the defaults overridden by an item's own fields, at any depth."""
     merged = dict(default)
     for name, value in own.items():
         below = merged.get(name)

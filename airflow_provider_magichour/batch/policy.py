@@ -1,4 +1,4 @@
-"""What becomes of the items of a batch, and of the batch. Pure."""
+"""Decides the outcome of a batch's items, and of the batch. Pure."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ from airflow_provider_magichour.exceptions import (
 from airflow_provider_magichour.submission.submit import BLAMELESS
 
 RESULTS = tuple(status for status in get_args(Status) if status != "in_flight")
-"""What a result line says of an item."""
+"""The statuses of result lines."""
 
 MOST_NAMED = 10
-"""Items that an error names."""
+"""Most items that an error names."""
 
-CHOSEN = f"A person has chosen it: put another id, or null, into the key {ADOPT}, and clear the task"
+CHOSEN = f"A person chose it: put another id, or null, into the key {ADOPT}, and clear the task"
 
 Begun = Literal["left", "fetched", "worked"]
 
 
 def at_start(entry: Entry, header: Header, *, line: str, is_cleared: bool, is_there: bool) -> Begun:
-    """Say what a try that begins does with an item: leave it, fetch its files again, or work on it.
+    """Say what a new attempt does with an item: leave it, fetch its files again, or work on it.
 
     :param entry: what is remembered of it.
-    :param header: of this try.
-    :param line: digest of what the manifest says of it now.
-    :param is_cleared: whether a person has cleared the task since the last try.
-    :param is_there: whether its files are.
+    :param header: of this attempt.
+    :param line: digest of its line in the manifest now.
+    :param is_cleared: whether a person has cleared the task since the last attempt.
+    :param is_there: whether its files exist.
     """
     if entry.line is not None and entry.line != line:
         return "worked"
@@ -55,14 +55,14 @@ def at_start(entry: Entry, header: Header, *, line: str, is_cleared: bool, is_th
 
 
 def is_curable(code: str | None) -> bool:
-    """Whether another project may heal what ended one with this code."""
+    """Whether another project may succeed after one has failed with this code."""
     return code != "canceled" and not is_incurable_code(code)
 
 
 def after_failure(entry: Entry, project: Project, item_attempts: int) -> Entry:
     """Return the entry of an item whose project has failed: to be submitted again, or failed for good.
 
-    :param item_attempts: how many projects a try of the task makes for one item.
+    :param item_attempts: how many projects a task attempt makes for one item.
     """
     said = project.error.message if project.error else None
     cost = {} if project.credits_charged is None else {"credits_charged": project.credits_charged}
@@ -76,13 +76,13 @@ def after_failure(entry: Entry, project: Project, item_attempts: int) -> Entry:
 
 
 def after_error(entry: Entry, error: MagicHourError) -> tuple[Entry, MagicHourError | None]:
-    """Return the entry of an item whose submission has failed, and the error if it keeps the others from going on.
+    """Return the entry of an item whose submission has failed, and the error if it stops the others too.
 
     :param error: of the submission.
     """
     code = getattr(error, "code", None)
     if isinstance(error, MagicHourUnsureSubmissionError):
-        return entry.ended("unsure", None, f"it is not known whether a project was made; its name: {entry.name}"), None
+        return entry.ended("unsure", None, f"a project may exist, with the name: {entry.name}"), None
     if entry.is_chosen and isinstance(error, MagicHourProjectFailedError | MagicHourInvalidRequestError):
         return entry.ended("failed", code, f"its project {entry.project_id} failed, or is not known. {CHOSEN}"), None
     if isinstance(error, MagicHourProjectFailedError):
@@ -123,12 +123,12 @@ def verdict(
     stopped: MagicHourError | None,
     results: str,
 ) -> MagicHourBatchError | None:
-    """Return the error of a batch whose try is over, None where it is a success.
+    """Return the error of a batch at the end of an attempt; None for a success.
 
-    :param counts: of the items by what became of them.
+    :param counts: of the items by status.
     :param bad: the items that have no result.
     :param tolerated: how many may fail.
-    :param stopped: why nothing more was submitted, where something was left.
+    :param stopped: why nothing more was submitted, if something was left.
     :param results: where the result lines are.
     """
     statuses = {item_id: entry.status for item_id, entry in bad.items()}
@@ -144,25 +144,25 @@ def verdict(
         + ".",
         f"Nothing more was submitted: {stopped}" if stopped else "",
         *_named(bad),
-        f"Each item's result: {results}",
+        f"All results: {results}",
         *_ways_out(bad),
-        "Clear the task once that is mended: what is complete is not paid again."
+        "Correct that and clear the task: complete items are not paid again."
         if is_final
-        else "A retry, or a clear, works on what is not done; what is complete is not paid again.",
+        else "A retry, or clearing the task, works on unfinished items; complete ones are not paid again.",
     ]
     kind = MagicHourBatchFailedError if is_final else MagicHourBatchError
     return kind("\n".join(line for line in lines if line))
 
 
 def _can_heal(entry: Entry) -> bool:
-    """Whether another try may have a result of an item that this one has not."""
+    """Whether a retry may get the result of an item."""
     if entry.status == "failed":
         return not entry.is_chosen and is_curable(entry.error and entry.error[0])
     return entry.status in ("overdue", "not_submitted")
 
 
 def _named(bad: Mapping[str, Entry]) -> list[str]:
-    """Name the first items without a result: those that were tried, before those that were never begun."""
+    """Name the first items without a result, except those that were never begun."""
     told = [
         " ".join(filter(None, [f"- {item_id}: {entry.status}", *(entry.error or ())]))
         for item_id, entry in bad.items()
@@ -179,5 +179,5 @@ def _ways_out(bad: Mapping[str, Entry]) -> list[str]:
         f"Unsure: a project may exist. Look for these names at {LIBRARY}:",
         *(f"  {item_id}: {entry.name or entry.project_id or '(unknown)'}" for item_id, entry in unsure.items()),
         f"Then put what you found into the key {ADOPT} of this task (tab Storage, or REST), such as",
-        f'  {{"{next(iter(unsure))}": "<project id>"}}, or null for the id where nothing was made, and clear the task.',
+        f'  {{"{next(iter(unsure))}": "<project id>"}}, or null for an item without a project, and clear the task.',
     ]

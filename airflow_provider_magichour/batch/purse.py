@@ -1,4 +1,4 @@
-"""What a batch may cost: one limit for all items and all tries."""
+"""What a batch may cost: one limit for all items and all attempts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_magichour.submission.budget import unpriced
 
 
 class LimitReachedError(MagicHourInvalidRequestError):
-    """The next item would be above ``max_credits``."""
+    """The next item would exceed ``max_credits``."""
 
 
 @discreet
@@ -22,9 +22,9 @@ class LimitReachedError(MagicHourInvalidRequestError):
 class Purse:
     """Credits of a batch.
 
-    :param limit: the most that all items may cost; None for no limit.
-    :param spent: what they have cost, or may have, so far.
-    :param balance: credits that the account has left; None where nobody asked.
+    :param limit: for all items together; None for no limit.
+    :param spent: what they have cost, or may have cost, so far.
+    :param balance: credits that the account has left; None if that was not checked.
     """
 
     limit: float | None
@@ -33,23 +33,23 @@ class Purse:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, request: Request) -> int | None:
-        """Set aside what a request is estimated to cost, or raise with nothing sent.
+        """Reserve the estimated cost of a request, or raise with nothing sent.
 
-        :return: the estimate, None where no price is known.
+        :return: the estimate, None if no price is known.
         """
         cost = estimated_cost(request)
         with self._lock:
             if self.limit is not None:
                 if cost is None:
-                    raise MagicHourInvalidRequestError(f"max_credits cannot be kept: {unpriced(request)[0]}")
+                    raise MagicHourInvalidRequestError(f"max_credits cannot be enforced: {unpriced(request)[0]}")
                 if self.spent + cost.credits > self.limit:
                     raise LimitReachedError(
-                        f"{self.spent:g} credits are spent, and the next item's {cost.credits} would be above "
+                        f"{self.spent:g} credits are spent, and the next item's {cost.credits} would exceed "
                         f"max_credits={self.limit:g}. Raise max_credits and clear the task."
                     )
             if self.balance is not None and self.balance < (cost.credits if cost else 1):
                 raise MagicHourApiError(
-                    f"The account has {self.balance:g} credits left, too few for the next item. Buy credits at "
+                    f"The account has {self.balance:g} credits left, not enough for the next item. Buy credits at "
                     "https://magichour.ai/pricing",
                     code="insufficient_credits",
                 )
@@ -59,17 +59,17 @@ class Purse:
         return cost.credits if cost else None
 
     def give(self, credits: float) -> None:
-        """Correct what is spent."""
+        """Correct the credits spent."""
         with self._lock:
             self.spent += credits
 
 
 class Share:
-    """One item's part of a purse: what was paid for already asks for nothing.
+    """One item's part of a purse; a project that was paid for already takes nothing.
 
-    :param purse: that it is a part of.
+    :param purse: that it belongs to.
     :param cost: credits that the item has cost so far.
-    :ivar taken: what was set aside; None for nothing yet, or where no price is known.
+    :ivar taken: the reserved credits; None if there are none yet, or no price is known.
     """
 
     def __init__(self, purse: Purse, cost: int) -> None:
@@ -78,12 +78,12 @@ class Share:
         self.taken: int | None = None
 
     def check(self, hook: MagicHourHook, request: Request) -> None:
-        """Set aside what a request is estimated to cost, or raise with nothing sent."""
+        """Reserve the estimated cost of a request, or raise with nothing sent."""
         self.taken = self._purse.take(request)
 
     def settle(self, cost: int) -> None:
-        """Put what the item really cost in the place of what was set aside.
+        """Replace the reserved credits by the item's real cost.
 
-        :param cost: credits that it has cost by now, or may have.
+        :param cost: credits that it has cost by now, or may have cost.
         """
         self._purse.give(cost - self._cost - (self.taken or 0))

@@ -1,4 +1,4 @@
-"""What a batch tells in the end: a line for each item, a summary, how far it is."""
+"""What a batch reports: a line for each item, a summary, its progress."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from airflow_provider_magichour.media.stores import path_of
 from airflow_provider_magichour.media.writing import write_atomically
 
 MOST_FAILED = 20
-"""Failed items that the summary names, as long as their ids are short enough."""
+"""Most failed items that the summary names."""
 
 LONGEST_NAMES = 1000
-"""Characters of those ids."""
+"""Most characters of their ids together."""
 
 
 def lines(entries: Mapping[str, Entry], ids: Sequence[str], folder: str) -> Iterator[dict[str, Any]]:
-    """Yield what became of each item, in the manifest's order.
+    """Yield each item's outcome, in the manifest's order.
 
     :param entries: of all items.
-    :param ids: of the items that are wanted.
-    :param folder: in which the files are, ending in ``/``.
+    :param ids: of the wanted items.
+    :param folder: of the files, ending in ``/``.
     """
     for index, item_id in enumerate(ids):
         entry = entries.get(item_id, Entry())
@@ -32,7 +32,7 @@ def lines(entries: Mapping[str, Entry], ids: Sequence[str], folder: str) -> Iter
         yield {
             "id": item_id,
             "index": index,
-            # A task that is ended leaves some in flight: a retry waits for them again.
+            # A task that was ended leaves some in flight: a retry waits for them.
             "status": {"in_flight": "overdue", None: "not_submitted"}.get(entry.status, entry.status),
             "project_id": entry.project_id,
             "files": [f"{folder}{name}" for name in entry.files] if entry.status == "complete" else [],
@@ -44,9 +44,9 @@ def lines(entries: Mapping[str, Entry], ids: Sequence[str], folder: str) -> Iter
 
 
 def write(uri: str, conn_id: str | None, told: Sequence[Mapping[str, Any]]) -> None:
-    """Write result lines, in the place of those of an earlier try.
+    """Write result lines, replacing those of an earlier attempt.
 
-    :raises MagicHourStorageError: when the storage cannot be written.
+    :raises MagicHourStorageError: the storage cannot be written.
     """
     text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in told).encode()
 
@@ -60,7 +60,7 @@ def summary(told: Sequence[Mapping[str, Any]], **known: Any) -> dict[str, Any]:
     """Return what a batch returns: under 2 KB, without URLs of results.
 
     :param told: the result lines.
-    :param known: what else is told.
+    :param known: further keys.
     """
     counts = {status: sum(line["status"] == status for line in told) for status in RESULTS}
     if sum(counts.values()) != len(told):
@@ -79,7 +79,7 @@ def summary(told: Sequence[Mapping[str, Any]], **known: Any) -> dict[str, Any]:
 
 
 def line(progress: Mapping[str, Any]) -> str:
-    """Return how far a batch is, in words."""
+    """Return a batch's progress in words."""
     told = [
         f"{progress[status]} {status.replace('_', ' ')}"
         for status in ("in_flight", *RESULTS[1:], "waiting")

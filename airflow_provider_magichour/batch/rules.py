@@ -22,12 +22,12 @@ class Rules:
     :param destination: folder of the results, ending in ``/``.
     :param conn_id: id of the connection of its storage.
     :param in_flight: projects that may render at a time.
-    :param submit_at_once: creates under way at a time: so many may be unsure after a kill.
-    :param item_attempts: projects that a try makes for one item.
-    :param item_timeout: seconds that a try waits for one item.
+    :param submit_at_once: create requests at a time: that many may be unsure after a kill.
+    :param item_attempts: projects that a task attempt makes for one item.
+    :param item_timeout: seconds that a task attempt waits for one item.
     :param on_unsure: ``fail`` or ``resubmit``.
-    :param name: names a project in the library, for an item's id.
-    :param until: when the try ends at the latest, in seconds since the epoch.
+    :param name: returns a project's name in the library, for an item's id.
+    :param until: when the attempt ends at the latest, in seconds since the epoch.
     """
 
     destination: str
@@ -41,7 +41,7 @@ class Rules:
     until: float = math.inf
 
     def waits_since(self, entry: Entry, header: Header) -> float:
-        """Return when this try's wait for an item began, in seconds since the epoch."""
+        """Return when this attempt's wait for an item began, in seconds since the epoch."""
         return max(epoch(entry.submitted_at or ""), header.began_at)
 
     def deadline(self, entry: Entry, header: Header) -> float:
@@ -50,7 +50,7 @@ class Rules:
 
 
 class ItemLog(logging.LoggerAdapter[logging.Logger]):
-    """Says which item a line is about; what is usual is told once a leg instead."""
+    """Names the item in each line; ordinary lines are left out, as each round logs a summary."""
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         return f"Item {(self.extra or {})['item']}: {msg}", kwargs

@@ -1,4 +1,4 @@
-"""A project as a dataset: what a submit writes and a download reads, so that lineage leads from image to clip.
+"""A project as a dataset: a submit writes it and a download reads it, so that lineage leads from image to clip.
 
 Airflow loads this module with the URI handlers of all providers: it imports nothing heavy.
 """
@@ -17,7 +17,7 @@ SCHEME = "magichour"
 def project_uri(kind: str, project_id: str) -> str:
     """Return the URI of a project, such as ``magichour://video/cm1234``.
 
-    :raises MagicHourInvalidRequestError: for an id that is none.
+    :raises MagicHourInvalidRequestError: for an invalid id.
     """
     from airflow_provider_magichour.api.endpoints import escaped_id
 
@@ -27,7 +27,7 @@ def project_uri(kind: str, project_id: str) -> str:
 def sanitize_uri(uri: SplitResult) -> SplitResult:
     """Return the URI of a project as it is, for Airflow's assets.
 
-    :raises ValueError: when it has no kind or no id.
+    :raises ValueError: it has no kind or no id.
     """
     if not uri.netloc or not uri.path.strip("/"):
         raise ValueError(f"URI format {SCHEME}:// must contain a kind and a project id")
@@ -35,7 +35,7 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
 
 
 def convert_asset_to_openlineage(asset: Asset, lineage_context: Any) -> Any:
-    """Return the dataset that OpenLineage knows a project by: the kind in its namespace, the id as its name."""
+    """Return a project as OpenLineage's dataset: the kind in its namespace, the id as its name."""
     from airflow.providers.common.compat.openlineage.facet import Dataset
 
     parts = urlsplit(asset.uri)

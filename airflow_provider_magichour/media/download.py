@@ -1,4 +1,4 @@
-"""Images from, and clips to, where users keep them: local paths and Airflow's object storage."""
+"""Writes a project's results to local paths and Airflow's object storage."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from airflow_provider_magichour.media.writing import NameTakenError, holds, writ
 log = logging.getLogger(__name__)
 
 STARTS = 3
-"""Times that a result is written from its first byte on, when it turns out at its end to be none."""
+"""Times that a result is written from its first byte, if only its end shows that it is not valid."""
 
 EXTENSIONS: dict[Kind, tuple[str, frozenset[str]]] = {
     "video": ("mp4", VIDEO_EXTENSIONS | {"gif"}),
@@ -38,15 +38,15 @@ EXTENSIONS: dict[Kind, tuple[str, frozenset[str]]] = {
 def destination_paths(
     destination: str, conn_id: str | None, *, project_id: str, kind: Kind, urls: list[str], prefix: str = ""
 ) -> list[AnyPath]:
-    """Name the files that a project's results become, in the API's order.
+    """Return the files for a project's results, in the API's order.
 
-    In a folder they are named after the project id; a path that names a file is used as it is. Several results
-    are numbered. Of the URLs only a known extension is used: no answer of the API can leave the destination.
+    In a folder they are named after the project id; a path that names a file is used as it is. Several results are
+    numbered. Of the URLs only a known extension is used, so no answer of the API can lead out of the destination.
 
     :param destination: folder (ending in ``/``, or existing) or file; local or an object storage URI.
     :param conn_id: id of the storage's connection.
     :param urls: signed URLs of the results.
-    :param prefix: what the names in a folder begin with.
+    :param prefix: of the names in a folder.
     """
     base = path_of(destination, conn_id)
     is_in_folder = destination.endswith("/") or is_folder(base)
@@ -72,17 +72,17 @@ def _extension(url: str, kind: Kind) -> str:
 @discreet
 @dataclass
 class Download:
-    """One project's results on their way into the user's storage.
+    """The download of one project's results into the user's storage.
 
-    :param hook: way to the API.
+    :param hook: calls the API.
     :param project_id: id that the submit returned.
     :param kind: ``video``, ``image`` or ``audio``.
     :param destination: folder or file.
     :param conn_id: id of the connection of that storage.
-    :param overwrite: write over a file that is there.
-    :param prefix: what the names in a folder begin with, before the project id.
-    :param project: what the API has said of it just now, where that is known.
-    :param log: takes its lines.
+    :param overwrite: replace an existing file.
+    :param prefix: of the names in a folder, before the project id.
+    :param project: as the API has just shown it, if it was read.
+    :param log: where to log.
     """
 
     hook: MagicHourHook
@@ -98,7 +98,7 @@ class Download:
     """Bytes of each result that was written."""
 
     def run(self) -> list[AnyPath]:
-        """Fetch every result and return where they are, in the API's order."""
+        """Fetch every result and return the files, in the API's order."""
         if not isinstance(self.destination, str) or not self.destination.strip():
             raise MagicHourInvalidRequestError(
                 f"destination={shown(self.destination)}: a folder (ending in /) or a file is needed, local or as a URI"
@@ -113,7 +113,7 @@ class Download:
                 for index, path in enumerate(paths):
                     self._fetch(client, kind, urls[index], index, path)
         except MagicHourStorageError as error:
-            left = f"Project {project_id} is still there to download."
+            left = f"Project {project_id} can still be downloaded."
             raise MagicHourStorageError(f"{str(error).rstrip('.')}. {left}") from error.__cause__
         return paths
 
@@ -123,7 +123,7 @@ class Download:
             state = "deleted" if project.is_deleted else project.status
             raise MagicHourApiError(
                 f"Magic Hour project {project.id} is {state}: there is nothing to download. "
-                "Let a MagicHourProjectSensor wait for it first."
+                "Wait for it with a MagicHourProjectSensor first."
             )
         return project
 
@@ -145,14 +145,16 @@ class Download:
     def _url_of(self, kind: Kind, index: int) -> str:
         outputs = self._complete(kind).outputs
         if index >= len(outputs):
-            raise MagicHourApiError(f"Magic Hour project {self.project_id} has fewer results than before: try again")
+            raise MagicHourApiError(
+                f"Magic Hour project {self.project_id} has fewer results than before. A retry fetches those"
+            )
         return outputs[index].url
 
     def _write(self, transfer: Transfer, path: AnyPath, began: float) -> None:
         there = None if self.overwrite else size_of(path)
         is_ours = is_named_after(path.name, self.project_id)
         if there is not None and is_there(path, there, transfer):
-            self.log.info("%s is there already, in full", path)
+            self.log.info("%s already exists in full", path)
             return
         if there is not None and not is_ours:
             raise MagicHourStorageError(_not_ours(path))
@@ -166,7 +168,7 @@ class Download:
         self.log.info("Downloaded %s: %d bytes in %.1f s", path, written, time.monotonic() - began)
 
     def _settle(self, transfer: Transfer, path: AnyPath, is_ours: bool) -> None:
-        """Another took the name while the result was fetched, or it had it where only writing is allowed."""
+        """Handle a name that was taken in the meantime, or before where only writing is allowed."""
         try:
             is_same = sha256_of(path) == transfer.sha256
         except MagicHourStorageError as error:
@@ -174,7 +176,7 @@ class Download:
                 raise
             is_same = False
         if is_same:
-            log.info("%s was written by another meanwhile, with the same bytes", path)
+            log.info("%s was written by another task in the meantime, with the same bytes", path)
         elif is_ours:
             write_atomically(path, transfer.copy_to, replaces=True)
         else:
@@ -182,23 +184,23 @@ class Download:
 
 
 def is_named_after(name: str, project_id: str) -> bool:
-    """Return whether a file's name holds this project's id, and not another's of which it is a part."""
+    """Return whether a file's name contains this project's id, and not a longer one that contains it."""
     return bool(re.search(rf"(?<![a-zA-Z0-9]){re.escape(project_id)}(?![a-zA-Z0-9])", name))
 
 
 def _not_ours(path: AnyPath) -> str:
     return (
-        f"{path} is there already and is not this project's. Set overwrite=True, or name a destination "
-        "that ends in / to have files named after projects"
+        f"{path} already exists and is not this project's. Set overwrite=True, or end the destination with / to "
+        "name files after projects"
     )
 
 
 def is_there(path: AnyPath, size: int, transfer: Transfer) -> bool:
-    """Return whether a file holds the result's very bytes; for what we noted of it the store sends one byte.
+    """Return whether a file has exactly the result's bytes; with a note on the file one byte is enough to know.
 
     :param path: of the file.
     :param size: of the file.
-    :param transfer: way of the result.
+    :param transfer: of the result.
     """
     told, etag = transfer.seen_at_the_store()
     if told == size and vouches(path, etag):

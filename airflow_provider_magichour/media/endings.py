@@ -1,6 +1,6 @@
-"""Whether a file is whole, told as it streams by: its format says where it ends. Pure.
+"""Whether a file is whole, judged as it streams by: its format says where it ends. Pure.
 
-What real encoders do passes: bytes after the end, sizes that are left open. Only what a cut leaves is refused.
+What real encoders write passes: bytes after the end, open sizes. Only a file that was cut off is refused.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ OPEN_RIFF = 0x7FFFF000
 """Sizes from here on, and 0, are those of a WAV whose writer could not go back: FFmpeg's and SoX's to a pipe."""
 
 MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
-"""What ends a JPEG's coded data: no stuffed byte, no restart (ITU-T T.81, B.1.1.2 to B.1.1.5)."""
+"""The end of a JPEG's coded data: no stuffed byte, no restart (ITU-T T.81, B.1.1.2 to B.1.1.5)."""
 
 RATES = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 LOW_RATES = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 VERSIONS = {3: (RATES, 1152, 0), 2: (LOW_RATES, 576, 1), 0: (LOW_RATES, 576, 2)}
-"""MPEG-1, MPEG-2 and what is called MPEG-2.5: kilobits a second of Layer III, samples of a frame, and how often the
+"""MPEG-1, MPEG-2 and the unofficial MPEG-2.5: kilobits per second of Layer III, samples of a frame, and how often the
 sampling rate is halved (ISO/IEC 11172-3 and 13818-3, 2.4.2.3)."""
 
 SAMPLING_RATES = (44100, 48000, 32000)
@@ -31,7 +31,7 @@ class OrEnd(int):
 Walk = Generator[int | re.Pattern[bytes], bytes, None]
 """Asks for a number of bytes, for the next match of a pattern of two bytes, or, below 0, for so many to be skipped.
 
-What follows once it returns is not looked at.
+Bytes after it returns are ignored.
 """
 
 
@@ -44,7 +44,7 @@ class Ends(NamedTuple):
 
     :param what: such a file, for messages.
     :param walk: goes through its parts.
-    :param amid: where one breaks off that is not whole.
+    :param amid: where an incomplete one ends, for messages.
     """
 
     what: str
@@ -53,7 +53,7 @@ class Ends(NamedTuple):
 
 
 class Ending:
-    """Follows a file to its end; what it keeps of it is some bytes."""
+    """Follows a file to its end; keeps only a few bytes of it."""
 
     def __init__(self, ends: Ends) -> None:
         self._ends = ends
@@ -84,7 +84,7 @@ class Ending:
                     self._go_on(self._held)
 
     def _search(self, wanted: re.Pattern[bytes], piece: bytes, at: int) -> int:
-        # A byte is held only from the piece before.
+        # Only a byte of the previous piece can be held.
         text = self._held + piece
         found = wanted.search(text, at)
         if found is None:
@@ -106,9 +106,9 @@ class Ending:
             self._wanted, self._has_hole = None, True
 
     def trouble(self) -> str | None:
-        """Say what is wrong with the file that was fed, now that it is over."""
+        """Say what is wrong with the file, once all of it was fed."""
         if self._has_hole:
-            return f"{self._ends.what} with a hole: where a box should begin is none"
+            return f"{self._ends.what} with a gap: there is no box where one should begin"
         if self._wanted is None or (isinstance(self._wanted, OrEnd) and not self._held):
             return None
         return f"{self._ends.what} that ends after {self._size:,} bytes, {self._ends.amid}"
@@ -131,7 +131,7 @@ def is_mpeg_audio(head: bytes) -> bool:
 
 
 def _boxes() -> Walk:
-    """The last box ends with the file, also where its size is 0; that of 1 follows its type (ISO/IEC 14496-12, 4.2)."""
+    """The last box ends with the file, also if its size is 0; after size 1 the real one follows (ISO/IEC 14496-12)."""
     while True:
         header = yield OrEnd(8)
         size, told = int.from_bytes(header[:4], "big"), 8
@@ -155,16 +155,16 @@ def _chunks() -> Walk:
 
 
 def _segments() -> Walk:
-    """A marker ends the image (ITU-T T.81, B.1.1.3, B.2.1): that of a thumbnail lies in a segment, which has a length.
+    """A marker ends the image (ITU-T T.81, B.1.1.3, B.2.1): a thumbnail's is inside a segment, which has a length.
 
-    Cameras append further images, and decoders step over what lies between segments.
+    Cameras append further images, and decoders skip bytes between segments.
     """
     while (yield MARKER) != b"\xff\xd9":
         yield -max(0, int.from_bytes((yield 2), "big") - 2)
 
 
 def _blocks() -> Walk:
-    """A trailer ends the stream (GIF89a, 17 to 27); bytes between blocks that begin none are stepped over."""
+    """A trailer ends the stream (GIF89a, 17 to 27); unknown bytes between blocks are skipped."""
     screen = yield 13
     yield -_colours(screen[10])
     while (kind := (yield 1)) != b";":
@@ -185,7 +185,7 @@ def _colours(packed: int) -> int:
 
 
 def _riff() -> Walk:
-    """The size stands in the head (RFC 9649, 2.4: what follows may be ignored; EBU Tech 3306 for RF64; AIFF 1.3)."""
+    """The size is in the header (RFC 9649, 2.4: what follows may be ignored; EBU Tech 3306 for RF64; AIFF 1.3)."""
     head = yield 12
     size, told = int.from_bytes(head[4:8], "big" if head[:4] == b"FORM" else "little"), 12
     if head[:4] == b"RF64":
@@ -196,7 +196,7 @@ def _riff() -> Walk:
 
 
 def _frames() -> Walk:
-    """Frames follow each other after the tags (ID3v2.4.0, 3.1; ISO/IEC 11172-3, 2.4.1.2); what is none ends them."""
+    """Frames follow each other after the tags (ID3v2.4.0, 3.1; ISO/IEC 11172-3, 2.4.1.2); anything else ends them."""
     header = yield 4
     while header[:3] == b"ID3":
         _, flags, *sevens = yield 6
@@ -210,7 +210,7 @@ def _frames() -> Walk:
 
 
 def _frame_size(header: bytes) -> int:
-    """Return the bytes of a frame of Layer III, 0 for anything else, and where the bit rate is free."""
+    """Return the bytes of a frame of Layer III; 0 for anything else, and for a free bit rate."""
     if not is_mpeg_audio(header) or header[1] & 6 != 2 or not header[2] >> 4:
         return 0
     version = header[1] >> 3 & 3
@@ -223,9 +223,9 @@ def _frame_size(header: bytes) -> int:
 
 ISO_MEDIA = Ends("an MP4", _boxes, "in the middle of a box")
 PNG = Ends("a PNG", _chunks, "before its last chunk")
-JPEG = Ends("a JPEG", _segments, "before the marker of its end")
+JPEG = Ends("a JPEG", _segments, "before its end marker")
 GIF = Ends("a GIF", _blocks, "before its trailer")
 WEBP, WAV, AVI, AIFF = (
-    Ends(what, _riff, "before the size that its head says") for what in ("a WebP", "a WAV", "an AVI", "an AIFF")
+    Ends(what, _riff, "short of the size in its header") for what in ("a WebP", "a WAV", "an AVI", "an AIFF")
 )
 MP3 = Ends("an MP3", _frames, "in the middle of a frame")

@@ -1,4 +1,4 @@
-"""What a result's bytes are, told by how they begin. Pure."""
+"""The format of a result, judged by its first bytes. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_provider_magichour.media import endings
 from airflow_provider_magichour.media.endings import Ending, Ends, is_box, is_mpeg_audio
 
 HEAD = 32
-"""Bytes by which every format of the table is known."""
+"""Bytes that are enough to recognize every format of the table."""
 
 ISO_IMAGES = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis")
 ISO_AUDIO = (b"M4A ", b"M4B ", b"M4P ", b"F4A ", b"F4B ")
@@ -27,7 +27,7 @@ def _riff(what: bytes) -> Callable[[bytes], bool]:
 
 
 def is_iso_media(head: bytes) -> bool:
-    """Return whether a file is made of boxes."""
+    """Return whether a file consists of boxes."""
     return head[4:8] in ISO_FIRST_BOXES and is_box(head[:8])
 
 
@@ -42,7 +42,7 @@ def _adts(head: bytes) -> bool:
 FORMATS: tuple[tuple[str, frozenset[Kind], Callable[[bytes], bool], Ends | None], ...] = (
     ("HEIF or AVIF", frozenset({"image"}), _iso_of(*ISO_IMAGES), endings.ISO_MEDIA),
     ("MPEG-4 audio", frozenset({"audio"}), _iso_of(*ISO_AUDIO), endings.ISO_MEDIA),
-    # Images too: the API's tool for GIFs makes those of its results that are asked for as MP4 or WebM (SDK 0.90.0).
+    # Images too: the API's GIF generator also makes MP4 and WebM (SDK 0.90.0).
     ("MP4 or QuickTime", frozenset({"video", "image", "audio"}), is_iso_media, endings.ISO_MEDIA),
     ("WebM or Matroska", frozenset({"video", "image", "audio"}), _begins(b"\x1a\x45\xdf\xa3"), None),
     ("AVI", frozenset({"video"}), _riff(b"AVI "), endings.AVI),
@@ -64,7 +64,7 @@ FORMATS: tuple[tuple[str, frozenset[Kind], Callable[[bytes], bool], Ends | None]
     ("gzip", frozenset(), _begins(b"\x1f\x8b"), None),
     ("PDF", frozenset(), _begins(b"%PDF"), None),
 )
-"""Name, kinds of results that it may be, how it is known (by the signatures of its own specification), how it ends."""
+"""Name, kinds of results, how it begins (the signatures of its own specification), how it ends."""
 
 TEXTS = (
     ("an HTML page", re.compile(rb"<(!doctype html|html|head|body|title|script|!--)", re.IGNORECASE)),
@@ -74,7 +74,7 @@ TEXTS = (
 
 
 def what_it_is_instead(head: bytes, kind: Kind) -> str | None:
-    """Say what a file is that cannot be a result of this kind, or None for one that can.
+    """Say what a file is if it cannot be a result of this kind; None if it can.
 
     :param head: its first bytes, at least :data:`HEAD` unless it is shorter.
     :param kind: of the project.
@@ -92,12 +92,12 @@ def what_it_is_instead(head: bytes, kind: Kind) -> str | None:
 
 
 def ending_of(head: bytes) -> Ending | None:
-    """Return what tells whether a file that begins so is whole, or None for a format whose end is not looked at."""
+    """Return a check of whether a file that begins like this is whole; None for a format whose end is not checked."""
     ends = next((ends for _, _, is_one, ends in FORMATS if is_one(head)), None)
     return Ending(ends) if ends else None
 
 
 def shown_type(content_type: str) -> str:
-    """Return a Content-Type for a message: another's text, of which a short, plain type alone is repeated."""
+    """Return a Content-Type for a message: it is another's text, so only a short, plain type is repeated."""
     named = re.match(r"[\w.+-]{1,40}/[\w.+-]{1,60}", content_type, re.ASCII)
     return named[0] if named else "no type"

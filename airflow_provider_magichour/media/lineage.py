@@ -1,4 +1,4 @@
-"""Tell Airflow what a task read and wrote: hook lineage (and so OpenLineage) and asset events."""
+"""Reports to Airflow what a task read and wrote: hook lineage (and so OpenLineage) and asset events."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 
 
 def note_submission(hook: Any, request: Request, project_id: str) -> None:
-    """Add a request's files and the project that it made to the task's lineage: the one leads to the other.
+    """Add a request's files and its project to the task's lineage, which leads from those to this.
 
     :param hook: that sent it.
     :param request: with the files as the user named them; they are not read.
-    :param project_id: of what it made.
+    :param project_id: of its project.
     """
-    with informing("the files of the request to the lineage"):
+    with informing("the lineage of the request's files"):
         note_inputs(hook, file_uris(request))
     note_outputs(hook, [project_uri(request.tool.kind, project_id)])
 
 
 def note_inputs(reader: Any, uris: Iterable[str]) -> None:
-    """Add what was read to the task's lineage, which is of one process: what defers afterwards loses it.
+    """Add what was read to the task's lineage. That belongs to a process: it is lost when the task defers.
 
     :param reader: the hook that read it.
-    :param uris: of images, or of projects; no signature may be in them.
+    :param uris: of images, or of projects; without signatures.
     """
     for uri in uris:
-        with informing(f"{uri} to the lineage"):
+        with informing(f"the lineage of {uri}"):
             get_hook_lineage_collector().add_input_asset(context=reader, uri=as_dataset(uri))
 
 
@@ -46,46 +46,46 @@ def note_outputs(writer: Any, uris: Iterable[str]) -> None:
     :param uris: of files, or of projects.
     """
     for uri in uris:
-        with informing(f"{uri} to the lineage"):
+        with informing(f"the lineage of {uri}"):
             get_hook_lineage_collector().add_output_asset(context=writer, uri=as_dataset(uri))
 
 
 def tell_outlets(operator: BaseOperator, context: Context, uris: Sequence[str], extra: dict[str, Any]) -> None:
-    """Add what was written to the events of a task's outlets.
+    """Add what was written to the asset events of a task's outlets.
 
-    An ``AssetAlias`` gets an event of an asset with each real URI; an ``Asset`` gets them in its event's extra. What
-    an asset's URI cannot hold has the real one in the extra of its event, as ``uri``.
+    An ``AssetAlias`` gets an event for an asset of each real URI; an ``Asset`` gets them in its event's extra. If an
+    asset's URI cannot hold the real one, that is in the event's extra as ``uri``.
 
     :param operator: the task that wrote.
     :param context: of the task.
-    :param uris: written.
-    :param extra: put into each event.
+    :param uris: of what was written.
+    :param extra: for each event.
     """
     for outlet in operator.outlets:
         if isinstance(outlet, AssetAlias):
             for uri in uris:
-                with informing(f"{uri} to the asset alias {outlet.name!r}"):
+                with informing(f"the event of {uri} for the asset alias {outlet.name!r}"):
                     name = as_asset(uri)
                     known = extra if name == uri else {**extra, "uri": uri}
                     context["outlet_events"][outlet].add(Asset(name), extra=known)
         elif isinstance(outlet, Asset):
-            with informing(f"the results to the asset {outlet.name!r}"):
+            with informing(f"the event of the asset {outlet.name!r}"):
                 context["outlet_events"][outlet].extra.update({**extra, "uris": list(uris)})
 
 
 def as_dataset(uri: str) -> str:
-    """Return how lineage names a file: by its URI, percent-encoded where Airflow or OpenLineage would cut it.
+    """Return a file's name in lineage: its URI, percent-encoded if Airflow or OpenLineage would cut it.
 
-    What follows a ``?`` or ``#`` is no part of a name to OpenLineage's converters (Airflow 3.3.2, its providers).
+    OpenLineage's converters drop what follows a ``?`` or ``#`` (Airflow 3.3.2, its providers).
     """
     return uri if is_kept(uri) and "?" not in uri else _encoded(uri)
 
 
 def as_asset(uri: str) -> str:
-    """Return how an asset names a file: by a URI that ``ObjectStoragePath`` opens, wherever Airflow lets it have one.
+    """Return a file's name as an asset: a URI that ``ObjectStoragePath`` opens, if Airflow accepts that.
 
-    Of a local file it lets it have a path, too. A URI of another store that it would cut is percent-encoded: the whole
-    one, put there past ``Asset``, would break what reads the event by a key that is made of ``Asset`` (3.3.2).
+    For a local file it also accepts a path. A URI of another store that it would cut is percent-encoded: the whole one,
+    set past ``Asset``, would break readers that look the event up by a key made with ``Asset`` (3.3.2).
     """
     if is_kept(uri):
         return uri
@@ -93,10 +93,10 @@ def as_asset(uri: str) -> str:
 
 
 def is_kept(uri: str) -> bool:
-    """Return whether an asset's URI can be this one: it ends at a ``#``, and loses much of what follows a ``?``."""
+    """Return whether an asset keeps this URI: it cuts it at a ``#``, and drops much of what follows a ``?``."""
     try:
         return Asset(uri).uri == uri
-    except ValueError:  # MySQL takes ASCII alone
+    except ValueError:  # MySQL takes only ASCII
         return False
 
 

@@ -1,6 +1,6 @@
-"""What a local file says of the result that it holds, so that the result is not fetched again to compare.
+"""A note on a local file about the result in it, so that the result is not fetched again to compare.
 
-It lies in an extended attribute of the file: nothing beside it, gone with it, and not on another file of its name.
+It is an extended attribute of the file: there is nothing next to the file, and the note disappears with it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ ATTRIBUTE = "user.magichour"
 
 
 def note(path: AnyPath, etag: str | None, sha256: str) -> None:
-    """Note what was written, where the file system keeps such notes (Linux: ext4, xfs, btrfs; tmpfs from 6.6 on).
+    """Note what was written, if the file system supports it (Linux: ext4, xfs, btrfs; tmpfs from 6.6 on).
 
     :param path: of the file.
-    :param etag: strong one of the result at its store; without it there is nothing to note.
+    :param etag: strong one of the result in its store; without it there is nothing to note.
     :param sha256: of the bytes.
     """
     local = local_path(path)
@@ -28,13 +28,13 @@ def note(path: AnyPath, etag: str | None, sha256: str) -> None:
 
 
 def vouches(path: AnyPath, etag: str | None) -> bool:
-    """Return whether a file holds what it was noted to hold, and that is the result with this ETag.
+    """Return whether a file has the bytes of its note, and those are the result with this ETag.
 
-    The bytes are read, and not only the note: whoever may change the one may change the other.
+    The bytes are read, not only the note: whoever can change one can change the other.
 
     :param path: of the file.
-    :param etag: strong one of the result at its store.
-    :raises MagicHourStorageError: when the file cannot be read.
+    :param etag: strong one of the result in its store.
+    :raises MagicHourStorageError: the file cannot be read.
     """
     local = local_path(path)
     if not local or not etag or not hasattr(os, "getxattr"):

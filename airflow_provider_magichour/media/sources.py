@@ -1,4 +1,4 @@
-"""Files that are uploaded from where users keep them."""
+"""Files to upload, from local paths and Airflow's object storage."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WEB = ("http://", "https://")
 @discreet
 @dataclass(frozen=True)
 class Source:
-    """A file to be uploaded, or one that was: nothing is read before it is asked about.
+    """A file to upload, or one that was uploaded. It is read only when one of its properties is needed.
 
     :param path: where it is.
     :param extension: lower case, without the dot.
@@ -50,8 +50,8 @@ class Source:
     def size(self) -> int:
         """Bytes.
 
-        :raises MagicHourStorageError: when the file is missing or cannot be read.
-        :raises MagicHourInvalidRequestError: when it is no file, or empty.
+        :raises MagicHourStorageError: the file is missing or cannot be read.
+        :raises MagicHourInvalidRequestError: it is not a file, or empty.
         """
         with storage_errors("read", self.path):
             size = self.path.stat().st_size
@@ -67,18 +67,18 @@ class Source:
             return stream
 
     def identity(self) -> str:
-        """Tell these bytes from others: by size and SHA-256 of a local file, read in a stream, or by what a store says.
+        """Identify these bytes: by size and SHA-256 of a local file, read in a stream, or by what its store says.
 
-        Modification time serves only where a store has no more to say: a fresh checkout of the same file must not pay
+        The modification time is used only if a store has nothing better: a fresh checkout of the same file must not pay
         again.
 
-        :raises MagicHourStorageError: when the file is missing or cannot be read.
-        :raises MagicHourInvalidRequestError: when it is no file, or empty.
+        :raises MagicHourStorageError: the file is missing or cannot be read.
+        :raises MagicHourInvalidRequestError: it is not a file, or empty.
         """
         return self._identities[0]
 
     def old_identity(self) -> str:
-        """Return :meth:`identity` as release 0.1.0 told it, with the same errors."""
+        """Return :meth:`identity` by the rule of release 0.1.0, with the same errors."""
         return self._identities[1]
 
     @cached_property
@@ -91,17 +91,17 @@ class Source:
         return f"{size}:{object_identity(info)}", f"{size}:{_old_object_identity(info)}"
 
     def sha256(self) -> str:
-        """Return the checksum of the content: a reading of its own.
+        """Return the checksum of the content, which is read for it.
 
-        :raises MagicHourStorageError: when the file is missing or cannot be read.
+        :raises MagicHourStorageError: the file is missing or cannot be read.
         """
         return sha256_of(self.path)
 
 
 def object_identity(info: Mapping[str, Any]) -> str:
-    """Tell an object's bytes from others by what its store says of it: a checksum of the content before its ETag.
+    """Identify an object's bytes by what its store says: a checksum of the content if there is one, else its ETag.
 
-    The ETags of Google Cloud Storage and of Azure change with the metadata too; that of S3 is all that it has.
+    The ETags of Google Cloud Storage and of Azure change with the metadata too; S3 has nothing but its ETag.
 
     :param info: as fsspec's file systems return it.
     """
@@ -119,7 +119,7 @@ def object_identity(info: Mapping[str, Any]) -> str:
 
 
 def _old_object_identity(info: Mapping[str, Any]) -> str:
-    """Tell an object's bytes from others as 0.1.0 did: what it has recorded is known by that."""
+    """Identify an object's bytes by the rule of 0.1.0, for its records."""
     for name in ("ETag", "etag", "md5Hash", "content_md5"):
         if info.get(name):
             return f"etag:{str(info[name]).strip(chr(34))}"
@@ -130,7 +130,7 @@ MEDIA: Mapping[Media, str] = {"image": "an image", "video": "a video", "audio": 
 
 
 def source_of(argument: str, value: str, conn_id: str | None, media: tuple[Media, ...] = ("image",)) -> Source | None:
-    """Return the file behind an argument, or None when the API fetches it itself. It is not read yet.
+    """Return the file behind an argument, or None if the API fetches it itself. It is not read yet.
 
     URLs and Magic Hour's own paths are the API's to fetch; anything else is a local path or an object storage URI.
 
@@ -139,14 +139,14 @@ def source_of(argument: str, value: str, conn_id: str | None, media: tuple[Media
     :param conn_id: id of the storage's connection.
     :param media: what the field takes.
     :raises MagicHourInvalidRequestError: for an extension that the API does not take.
-    :raises MagicHourStorageError: when Airflow knows no file system for it.
+    :raises MagicHourStorageError: Airflow has no file system for it.
     """
     told = extension_of(argument, value, media)
     return told and Source(path_of(value, conn_id), *told)
 
 
 def extension_of(argument: str, value: str, media: tuple[Media, ...]) -> tuple[str, Kind] | None:
-    """Return the extension of a file and what it is uploaded as, None where the API fetches it; see :func:`source_of`.
+    """Return the extension of a file and what it is uploaded as; None if the API fetches it; see :func:`source_of`.
 
     :raises MagicHourInvalidRequestError: for an extension that the API does not take.
     """
@@ -155,19 +155,19 @@ def extension_of(argument: str, value: str, media: tuple[Media, ...]) -> tuple[s
     extension = os.path.splitext(value)[1].lstrip(".").lower()
     for each in media:
         if extension in EXTENSIONS[each]:
-            # The API has no type for GIFs; only fields that take videos take them.
+            # The API has no type for GIFs; only fields for videos take them.
             return extension, "video" if each == "gif" else each
     allowed = sorted(set().union(*(EXTENSIONS[each] for each in media)))
     raise MagicHourInvalidRequestError.unsent(
-        f"{argument}={shown(value)}: the extension {shown(extension or '(none)')} is not "
+        f"{argument}={shown(value)}: the extension {shown(extension or '(none)')} is not that of "
         f"{' or '.join(MEDIA[each] for each in media)} that Magic Hour takes; allowed: {', '.join(allowed)}"
     )
 
 
 def file_uris(request: Request) -> list[str]:
-    """Return the URIs of a request's files: where they are kept, or as the API is told them, without signatures.
+    """Return the URIs of a request's files: where they are stored, or as sent to the API, without signatures.
 
-    Nothing is read, and no store is connected to.
+    Nothing is read, and no store is contacted.
 
     :param request: with the files as the user named them.
     """
@@ -175,7 +175,7 @@ def file_uris(request: Request) -> list[str]:
 
 
 def uris_of(values: Iterable[str]) -> list[str]:
-    """Return the URIs of files as :func:`file_uris` does, but for those that Magic Hour has itself."""
+    """Return the URIs of files as :func:`file_uris` does, except those that Magic Hour itself has."""
     return [_uri_named(value) for value in values if not value.startswith(MAGIC_HOUR_PATHS)]
 
 
@@ -183,8 +183,8 @@ def uploaded(hook: MagicHourHook, source: Source, opener: Callable[[], IO[bytes]
     """Upload a file; costs nothing.
 
     :param opener: opens it in another way.
-    :raises MagicHourStorageError: when it cannot be read in full.
-    :raises MagicHourApiError: when the API, or the way to it, failed.
+    :raises MagicHourStorageError: it cannot be read in full.
+    :raises MagicHourApiError: the API or the network failed.
     """
     try:
         return hook.upload(opener or source.open, size=source.size, extension=source.extension, type=source.type)
@@ -192,7 +192,7 @@ def uploaded(hook: MagicHourHook, source: Source, opener: Callable[[], IO[bytes]
         raise
     except Exception as error:
         raise MagicHourStorageError(
-            f"Could not read {source.path} in full ({error}); was it changed meanwhile? Nothing was submitted."
+            f"Could not read {source.path} in full ({error}). Was it changed in the meantime? Nothing was submitted."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""One file's way from a signed URL, over cuts and an expired URL."""
+"""The transfer of one file from a signed URL, across interruptions and an expired URL."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ log = logging.getLogger(__name__)
 
 
 CUTS = 10
-"""Interruptions in a row, without a byte more, that are mended in place before the task fails."""
+"""Interruptions in a row without any progress after which the task fails."""
 
 MISFITS = 2
-"""Answers that hold something else than the result, after which it is asked for again with a fresh URL."""
+"""Answers with something other than the result, after each of which it is requested again with a fresh URL."""
 
 MOST_ANSWERS = 10_000
-"""Answers that one file may be taken from: a store that sends a byte at a time is not followed for ever."""
+"""Most answers for one file: a store that sends a byte at a time must not keep the task forever."""
 
 
 class Transfer:
-    """One file's way from a signed URL, over cuts and an expired URL.
+    """The transfer of one file from a signed URL, across interruptions and an expired URL.
 
     :param client: opens the URL.
     :param url: signed URL.
     :param fresh_url: asks the API for a new one.
-    :param project_id: of whose results it is, for messages.
-    :param kind: of the project: what its results can be.
+    :param project_id: whose result it is, for messages.
+    :param kind: of the project: decides what its results can be.
     """
 
     def __init__(
@@ -58,10 +58,10 @@ class Transfer:
         self._type = ""
 
     def copy_to(self, stream: IO[bytes]) -> int:
-        """Write the whole file and return its size; nothing is written before its first bytes are those of a result.
+        """Write the whole file and return its size; nothing is written before its first bytes look like a result.
 
-        :raises SpoiltResultError: when it came in full and is none.
-        :raises MagicHourApiError: when it cannot be had in full.
+        :raises SpoiltResultError: it came in full and is not a result.
+        :raises MagicHourApiError: it cannot be downloaded in full.
         """
         self._begin(stream)
         in_a_row = misfits = furthest = 0
@@ -73,17 +73,17 @@ class Transfer:
             in_a_row = 1 if self._arrived.size > furthest else in_a_row + 1
             furthest = max(furthest, self._arrived.size)
             if misfits > MISFITS:
-                raise self._failure(f"brought {trouble}, {misfits} times")
+                raise self._failure(f"returned {trouble}, {misfits} times")
             if in_a_row > CUTS:
                 raise self._failure(f"broke off {in_a_row} times, last: {trouble}")
             if isinstance(trouble, _Expired | _Misfit):
                 self.renew()
-            log.warning("Download interrupted after %d bytes (%s), going on", self._arrived.size, trouble)
+            log.warning("Download interrupted after %d bytes (%s): resuming", self._arrived.size, trouble)
             self._client.pause(in_a_row)
         raise self._failure(f"broke off {MOST_ANSWERS} times, last: {trouble}")
 
     def renew(self) -> None:
-        """Go by a fresh URL from now on."""
+        """Use a fresh URL from now on."""
         self._url = self._fresh_url()
 
     @property
@@ -92,7 +92,7 @@ class Transfer:
         return self._arrived.sha256
 
     def seen_at_the_store(self) -> tuple[int | None, str | None]:
-        """Return size and strong ETag as the store tells them, for one byte; None what it does not tell."""
+        """Return size and strong ETag from the store, by requesting one byte; None for what it does not send."""
         try:
             with self._client.stream(self._url, end=0) as response:
                 if response.status_code in (200, 206):
@@ -107,20 +107,20 @@ class Transfer:
         return self._validator if self._validator and self._validator.startswith('"') else None
 
     def _read_on(self) -> _Unusable | None:
-        """Take what one answer holds, and return why that is not all."""
+        """Take one answer's bytes, and return why the file is not complete; None if it is."""
         try:
             self._take_answer()
             if self._total not in (None, self._arrived.size):
                 return _Unusable(f"{self._arrived.size} of {self._total} bytes")
             self._arrived.end()
         except (httpx.RequestError, httpx.InvalidURL) as error:
-            # Its text may hold the URL.
+            # The error's text may contain the URL.
             return _Unusable(type(error).__name__)
         except _Misfit as error:
             size = "" if self._total is None else f", {self._total:,} bytes"
-            misfit = _Misfit(f"{error} ({self._type}{size}) in place of its {self._kind}")
+            misfit = _Misfit(f"{error} ({self._type}{size}) instead of its {self._kind}")
             if self._arrived.is_written:
-                raise self._failure(f"brought {misfit}", SpoiltResultError) from None
+                raise self._failure(f"returned {misfit}", SpoiltResultError) from None
             self._begin(self._arrived.stream)
             return misfit
         except _Unusable as error:
@@ -128,7 +128,7 @@ class Transfer:
         return None
 
     def _take_answer(self) -> None:
-        # Without a validator two versions would be joined unseen: then all comes again, and what is there is compared.
+        # Without a validator two versions could be joined unnoticed: then all is sent again and compared.
         wanted = self._arrived.size if self._validator else 0
         with self._client.stream(self._url, start=wanted, if_range=self._validator) as response:
             status = response.status_code
@@ -136,7 +136,7 @@ class Transfer:
                 raise _Expired(f"HTTP {status}, the download URL has expired")
             self._agree_on(_total(response))
             if status == 416 and 0 < self._arrived.size == self._total:
-                # All had come, of a file whose size the store had not told, but not the word that it was all.
+                # The file was complete, but the store had not said so: its size was unknown.
                 return
             if status not in (200, 206):
                 raise _Unusable(f"HTTP {status}")
@@ -149,7 +149,7 @@ class Transfer:
                 self._take(None)
 
     def _start_of(self, response: httpx.Response, wanted: int) -> int:
-        """Return the first byte of the file that an answer holds, once it is sure of which version."""
+        """Return the position of an answer's first byte in the file, once the version is certain."""
         start = _start(response)
         if start not in (0, wanted):
             raise _Unusable("a part that was not asked for")
@@ -158,34 +158,34 @@ class Transfer:
         validator = _validator(response.headers)
         if start and validator != self._validator:
             self._validator = None
-            raise _Unusable("a part of what may be another version")
+            raise _Unusable("a part of a possibly different version")
         self._validator = validator
         return start
 
     def _take(self, piece: bytes | None) -> None:
         if piece is None:
-            raise self._failure("changed at its store meanwhile, though not in size", SpoiltResultError)
+            raise self._failure("changed in its store in the meantime, though not in size", SpoiltResultError)
         if piece:
             self._arrived.take(piece)
 
     def _agree_on(self, total: int | None) -> None:
         if None not in (self._total, total) and total != self._total:
-            # What was written so far is another file's.
-            raise self._failure(f"changed at its store meanwhile, from {self._total} bytes to {total}")
+            # What was written so far belongs to another file.
+            raise self._failure(f"changed in its store in the meantime, from {self._total} bytes to {total}")
         self._total = self._total if total is None else total
 
     def _failure(self, what: str, error: type[MagicHourApiError] = MagicHourApiError) -> MagicHourApiError:
         return error(
-            f"The download of project {self._project_id} {what}. It is still there to download: a retry starts again"
+            f"The download of project {self._project_id} {what}. It can still be downloaded: a retry starts again"
         )
 
 
 class SpoiltResultError(MagicHourApiError):
-    """What was written is not the result: it has to be written anew, from its first byte."""
+    """What was written is not the result: it has to be written again, from its first byte."""
 
 
 class _Unusable(Exception):
-    """An answer does not carry the download on; the text says why, in words of ours."""
+    """An answer does not advance the download; the text says why, in our own words."""
 
 
 class _Expired(_Unusable):
@@ -193,11 +193,11 @@ class _Expired(_Unusable):
 
 
 class _Misfit(_Unusable):
-    """What came is no result."""
+    """The answer is not a result."""
 
 
 class _Arrived:
-    """What has come of a file: passed on once its first bytes are those of a result.
+    """The received part of a file: written once its first bytes look like a result.
 
     :param stream: to write to.
     :param kind: of the result.
@@ -247,9 +247,9 @@ class _Arrived:
 
 
 class _Repeat:
-    """Bytes that come once more, and must be those that came before.
+    """Bytes that are sent once more, and must be the same as before.
 
-    :param size: how many came before.
+    :param size: how many were sent before.
     :param sha256: of those.
     """
 
@@ -263,7 +263,7 @@ class _Repeat:
         return self._left > 0
 
     def rest_of(self, piece: bytes) -> bytes | None:
-        """Return what is new in the next bytes, or None when those before are not the same."""
+        """Return what is new in the next bytes, or None if the earlier ones differ."""
         if not self._left:
             return piece
         self._digest.update(piece[: self._left])
@@ -272,7 +272,7 @@ class _Repeat:
 
 
 def _start(response: httpx.Response) -> int:
-    """Return the first byte of the file that an answer holds, -1 when a part does not say."""
+    """Return the position of an answer's first byte in the file; -1 if a part does not say."""
     if response.status_code != 206:
         return 0
     part = re.match(r"bytes ([0-9]{1,18})-", response.headers.get("content-range", ""))
@@ -280,14 +280,14 @@ def _start(response: httpx.Response) -> int:
 
 
 def _total(response: httpx.Response) -> int | None:
-    """Return the size of the whole file, however little of it an answer holds, or None when it does not say."""
+    """Return the size of the whole file, even from an answer with a part of it; None if it does not say."""
     is_whole = response.status_code == 200
     size = response.headers.get("content-length" if is_whole else "content-range", "").rpartition("/")[2]
     return int(size) if re.fullmatch("[0-9]{1,18}", size) else None
 
 
 def _validator(headers: Mapping[str, str]) -> str | None:
-    """Return what tells a file's version for sure (RFC 9110, 8.8): a strong ETag, or the date of an older change."""
+    """Return what identifies a file's version (RFC 9110, 8.8): a strong ETag, or the date of an older change."""
     if etag := strong_etag(headers):
         return etag
     try:
@@ -299,6 +299,6 @@ def _validator(headers: Mapping[str, str]) -> str | None:
 
 
 def strong_etag(headers: Mapping[str, str]) -> str | None:
-    """Return the ETag of an answer, None for a weak one, or for what is none."""
+    """Return the ETag of an answer; None for a weak or malformed one."""
     etag = headers.get("etag", "")
     return etag if re.fullmatch(r'"[\x21\x23-\x7e]{1,200}"', etag) else None

@@ -1,4 +1,4 @@
-"""Files of which nothing is visible before they are whole."""
+"""Writes files of which nothing is visible before they are whole."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ from airflow_provider_magichour.media.stores import (
 )
 
 DAY = 24 * 3600.0
-"""Seconds after which a temporary file that nobody has written to is one that a killed try left."""
+"""Seconds after which a temporary file that nobody writes to counts as left by a killed attempt."""
 
 LONGEST_NAME = 255
-"""Bytes of a file's name, on nearly every file system."""
+"""Most bytes of a file's name, on nearly every file system."""
 
 
 class NameTakenError(MagicHourStorageError):
-    """Another has written under that name meanwhile; what is there is as it was."""
+    """The name was taken in the meantime; the file that has it is unchanged."""
 
 
 def write_atomically(path: AnyPath, fill: Callable[[IO[bytes]], int], *, replaces: bool) -> int:
     """Write a file of which nothing is visible under its name before it is whole.
 
-    It is written under a temporary name of its own beside it, then moved; what killed tries left a day ago is removed.
-    Only where an object appears when it is closed is it written under its own name.
+    It is written under a unique temporary name next to it, then moved; what attempts killed a day ago have left is
+    removed. Only where an object appears when it is closed, it is written under its final name.
 
-    :param path: where it goes; missing folders are made.
+    :param path: where it goes; missing folders are created.
     :param fill: writes the bytes and returns how many.
-    :param replaces: take the place of what is there; otherwise the name is taken only while nothing has it, which
-        local file systems, S3, Google Cloud Storage and Azure see to themselves.
-    :raises NameTakenError: when something has the name, which is left as it is.
+    :param replaces: whether to replace an existing file; otherwise the name must be free, which local file systems, S3,
+        Google Cloud Storage and Azure check atomically.
+    :raises NameTakenError: the name is taken; that file is unchanged.
     :raises MagicHourStorageError: naming path and cause; nothing partial is left.
     """
     with storage_errors("write", path):
@@ -64,7 +64,7 @@ def _write_local(path: Path, fill: Callable[[IO[bytes]], int], replaces: bool) -
     _remove_old(path)
     partial = path.with_name(partial_name(path.name))
     try:
-        # Exclusive creation follows no link, and is told of no file of another's.
+        # Exclusive creation follows no link and touches no existing file.
         with partial.open("xb") as stream:
             written = fill(stream)
         if replaces:
@@ -84,15 +84,15 @@ def _take_name(partial: Path, path: Path) -> None:
         except FileExistsError:
             raise
         except OSError:
-            # No links there: an empty file holds the name until the whole one takes its place.
+            # No hard links there: an empty file reserves the name until the whole one replaces it.
             path.open("xb").close()
             partial.replace(path)
     except FileExistsError as error:
-        raise NameTakenError(f"{path} is there already") from error
+        raise NameTakenError(f"{path} already exists") from error
 
 
 def partial_name(name: str) -> str:
-    """Return a temporary name for a file, which no other try has; a long one is cut, that it stays a name."""
+    """Return a unique temporary name for a file; a long one is shortened to a valid length."""
     end = f".{secrets.token_hex(8)}.part"
     return f".{_stem(name)}{end}"
 
@@ -107,13 +107,13 @@ def _stem(name: str) -> str:
 
 
 def is_old_partial(candidate: str, age: float, name: str) -> bool:
-    """Return whether a file is what a killed try to write this name left: no try that lives.
+    """Return whether a file was left by a killed attempt to write this name, and belongs to no living one.
 
-    :param candidate: name of a file beside it.
-    :param age: seconds since that was written to.
-    :param name: final name of what is to be written.
+    :param candidate: name of a file next to it.
+    :param age: seconds since the last write to it.
+    :param name: final name of the file to write.
     """
-    # Until 0.1 the name was the same for all tries.
+    # Until 0.1 the temporary name was the same for all attempts.
     return age > DAY and bool(re.fullmatch(rf"\.{re.escape(_stem(name))}(\.[0-9a-f]{{16}})?\.part", candidate))
 
 
@@ -134,32 +134,32 @@ def _write_object(path: ObjectStoragePath, fill: Callable[[IO[bytes]], int], rep
         written = _filled_ahead(stream, fill)
         stream.close()
     except BaseException as error:
-        # Closing would make an object of what was written so far.
+        # Closing would create an object from what was written so far.
         with contextlib.suppress(Exception):
             stream.discard()
         stream.closed = True
         if is_about_a_taken_name(error):
-            raise NameTakenError(f"{path} is there already") from error
+            raise NameTakenError(f"{path} already exists") from error
         raise
     return written
 
 
 def _write_beside(path: ObjectStoragePath, fill: Callable[[IO[bytes]], int], replaces: bool) -> int:
     fs, partial = path.fs, path.parent / partial_name(path.name)
-    with contextlib.suppress(Exception):  # opening tells the cause
+    with contextlib.suppress(Exception):  # opening the file will raise the cause
         fs.makedirs(path.parent.path, exist_ok=True)
-    with contextlib.suppress(Exception):  # what only tidies up fails nothing
+    with contextlib.suppress(Exception):  # tidying up must not fail the task
         _remove_old_beside(path)
     stream = opened(partial, "wb")
     try:
         written = _filled_ahead(stream, fill)
         stream.close()
-        # To take a name exclusively these stores have no common way: the moment before the move is what is left.
+        # These stores have no common way to take a name exclusively: checking just before the move has to do.
         if not replaces and fs.exists(path.path):
-            raise NameTakenError(f"{path} is there already")
+            raise NameTakenError(f"{path} already exists")
         move(fs, partial.path, path.path)
     except BaseException:
-        # What fails here now is not the cause.
+        # An error here is not the cause.
         with contextlib.suppress(Exception):
             stream.close()
         with contextlib.suppress(Exception):
@@ -180,15 +180,15 @@ def _remove_old_beside(path: ObjectStoragePath) -> None:
 def _filled_ahead(stream: IO[bytes], fill: Callable[[IO[bytes]], int]) -> int:
     with ThreadPoolExecutor(max_workers=1) as worker:
         ahead = _Ahead(stream, worker)
-        written = fill(ahead)  # type: ignore[arg-type]  # it is written to alone
+        written = fill(ahead)  # type: ignore[arg-type]  # only written to
         ahead.flush()
     return written
 
 
 class _Ahead:
-    """Writes in a thread, block by block: a store's stream waits for each part, while the next can be fetched.
+    """Writes in a thread, block by block: while a store's stream waits for a part, the next one is fetched.
 
-    Pieces are let go as they are written, or two blocks more would lie in memory.
+    Pieces are released as they are written; otherwise two more blocks would be in memory.
 
     :param stream: to write to.
     :param worker: of one thread.
@@ -208,7 +208,7 @@ class _Ahead:
             self._hand_over()
 
     def flush(self) -> None:
-        """Return when all is written."""
+        """Return once all is written."""
         self._hand_over()
         self._wait()
 
@@ -228,15 +228,15 @@ def _drained(pieces: deque[bytes]) -> Iterator[bytes]:
 
 
 def holds(path: AnyPath, fill: Callable[[IO[bytes]], int]) -> bool:
-    """Return whether a file has the very bytes that ``fill`` writes. They are compared on their way, and not kept.
+    """Return whether a file has exactly the bytes that ``fill`` writes. They are compared as they come, and not kept.
 
     :param path: of the file.
     :param fill: writes the bytes and returns how many.
-    :raises MagicHourStorageError: when the file cannot be read.
+    :raises MagicHourStorageError: the file cannot be read.
     """
     with storage_errors("read", path), opened(path, "rb") as stream:
         try:
-            fill(_Comparison(stream))  # type: ignore[arg-type]  # it is written to alone
+            fill(_Comparison(stream))  # type: ignore[arg-type]  # only written to
         except _Different:
             return False
         return not stream.read(1)
@@ -247,7 +247,7 @@ class _Different(Exception):
 
 
 class _Comparison:
-    """Takes what is written only as long as another stream holds the same."""
+    """Accepts what is written as long as another stream has the same bytes."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream

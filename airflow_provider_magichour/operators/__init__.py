@@ -1,4 +1,4 @@
-"""Submit projects, and fetch results; a DAG file pays the import of those alone that it names."""
+"""Submit projects and fetch results. Operators are imported lazily: a DAG file pays only for those that it names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an operator of a tool makes of its own arguments and of those that all of them have."""
+"""How a tool's operator combines its own arguments with those that all of them have."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from airflow_provider_magichour.fields import SignedUrlField
 
 
 def places(text: str) -> Mapping[str, str]:
-    """Return where each argument stands in the API's body.
+    """Return the path of each argument in the API's body.
 
-    :param text: ``argument=dotted.path``, or the name alone where both are the same.
+    :param text: ``argument=dotted.path``, or only the name if both are the same.
     """
     pairs = (each.partition("=") for each in text.split())
     return {name: path or name for name, _, path in pairs}
 
 
 def take_signed_urls(cls: type, names: Iterable[str]) -> None:
-    """Let arguments of a class be attributes that may hold signed URLs."""
+    """Make arguments of a class attributes that may hold signed URLs."""
     for name in names:
         field = SignedUrlField()
         field.__set_name__(cls, name)
@@ -27,7 +27,7 @@ def take_signed_urls(cls: type, names: Iterable[str]) -> None:
 
 
 def described(cls: type, base: type) -> str | None:
-    """Return a class's docstring, which goes on with the parameters of its base."""
+    """Return a class's docstring, followed by the parameters of its base."""
     if not cls.__doc__:
         return cls.__doc__
     own, shared = inspect.cleandoc(cls.__doc__), inspect.cleandoc(base.__doc__ or "")
@@ -53,7 +53,7 @@ def _parameters(cls: type) -> Mapping[str, inspect.Parameter]:
 
 
 def arguments_of(tool: str) -> Mapping[str, str]:
-    """Return the dotted path in the API's body of each argument of a tool's own operator; {} where it has none."""
+    """Return the dotted path in the API's body of each argument of a tool's own operator; {} if it has none."""
     room = import_module(__package__)
     operators = (getattr(room, name) for name in room.__all__)
     return next((dict(each.arguments) for each in operators if getattr(each, "tool", None) == tool), {})

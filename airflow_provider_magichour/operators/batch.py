@@ -1,4 +1,4 @@
-"""Make a night's worth of clips in one task."""
+"""Make thousands of clips in one task."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from airflow_provider_magichour.batch.rules import Rules
     from airflow_provider_magichour.compat import Context
 
-# Arguments of the tools' own operators that are not fields of the API by the same name.
+# Arguments of the tools' own operators whose names differ from the API's fields.
 ARGUMENTS = """
     background_image end_image face_mappings face_swap_mode generation_mode image images mode points prompt
     selection_mode source style_tool target video video_source youtube_url
@@ -45,10 +45,10 @@ ARGUMENTS = """
 
 
 class OfItems(ApiTask):
-    """Base of what takes arguments that all its items share."""
+    """Base that takes the arguments that all items share."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        # Before Airflow's metaclass wraps __init__: only so default_args reach these arguments, too (3.3.2).
+        # Before Airflow's metaclass wraps __init__: otherwise default_args do not reach these arguments (3.3.2).
         super().__init_subclass__(**kwargs)
         if "arguments" in vars(cls):
             take_signed_urls(cls, vars(cls)["arguments"])
@@ -56,38 +56,39 @@ class OfItems(ApiTask):
 
 
 class MagicHourBatchOperator(OfItems):
-    """Make many clips (or images, or sounds) with one tool of Magic Hour, in one task; each costs credits, once.
+    """Make many clips (or images, or sounds) with one tool of Magic Hour, in one task. Each item is paid for once.
 
-    Submits, waits deferred in one trigger, downloads. A clip of mapped tasks costs Airflow as much as some twenty here:
-    take mapped tasks for a few dozen that a person looks at one by one, and a batch for thousands. On Airflow 3.3 what
-    was submitted is remembered in the task state store: a retry, and a clear of a batch that failed, work on what is
-    not done; a clear of one that succeeded makes failed items and missing files only, unless ``redo="all"``. All items
-    are checked before anything is sent, the first ones go alone, and an item that fails stops no other.
+    Submits, waits deferred in one trigger, downloads. A clip made by a mapped task costs Airflow as much as some twenty
+    here: use mapped tasks for a few dozen clips that a person checks one by one, and a batch for thousands. On Airflow
+    3.3 submissions are remembered in the task state store: a retry, or clearing a batch that failed, works on
+    unfinished items; clearing one that succeeded makes only failed items and missing files again, unless
+    ``redo="all"``. All items are checked before anything is sent, the first few are submitted alone, and an item that
+    fails does not stop the others.
 
-    Returns a summary: ``total``, ``counts`` by what became of the items, ``credits_charged``, ``results``,
-    ``destination``, ``failed`` (the first ids), ``started_at``, ``ended_at``. Pushes ``credits_charged`` and
-    ``progress`` after each leg. Leaves behind: a file ``<item id>-<project id>.<extension>`` for each result; a file of
-    JSON Lines with ``id``, ``index``, ``status``, ``project_id``, ``files``, ``credits_charged``, ``code``, ``message``
-    and ``attempts`` of each item, also where the batch fails; the record ``magichour_batch`` in the task state store,
-    which never expires. Killing the task leaves projects running and paid: a retry finds them.
+    Returns a summary: ``total``, ``counts`` of items by status, ``credits_charged``, ``results``, ``destination``,
+    ``failed`` (the first ids), ``started_at``, ``ended_at``. Pushes ``credits_charged`` and ``progress`` after each
+    round. Leaves behind: a file ``<item id>-<project id>.<extension>`` for each result; a file of JSON Lines with
+    ``id``, ``index``, ``status``, ``project_id``, ``files``, ``credits_charged``, ``code``, ``message`` and
+    ``attempts`` of each item, even if the batch fails; the record ``magichour_batch`` in the task state store, which
+    never expires. Killing the task leaves projects running and paid: a retry finds them.
 
     An item is an object with ``id`` (letters, digits, ``.``, ``_``, ``-``; files are named after it) and fields of the
-    API, or arguments of the tool's own operator; what it does not say is taken from the arguments of the same names
-    here.
+    API, or arguments of the tool's own operator. Arguments here of the same names are defaults for all items.
 
     :param items: list of dicts, what an upstream task returned, or the path or URI of a file of JSON Lines in any
         store; at most 10,000. (templated)
     :param destination: folder of the results: local, or an object storage URI. (templated)
     :param tool: last part of the path of the API's endpoint. (templated)
-    :param results: path or URI of the file of results; by default ``_magichour/<run>.jsonl`` in ``destination``: two
+    :param results: path or URI of the file of results; by default ``_magichour/<run>.jsonl`` in ``destination``. Two
         batches of one run that share a destination need one each. (templated)
     :param in_flight: projects that render at a time, from 1 to 1,000; your plan may allow fewer. (templated)
-    :param submit_at_once: creates under way at a time, from 1 to 16: so many may be unsure after a kill. (templated)
-    :param item_attempts: projects that a try makes for one item whose projects fail, from 1 to 10. (templated)
-    :param item_timeout: seconds (or ``timedelta``) that a try waits for one project. (templated)
+    :param submit_at_once: create requests at a time, from 1 to 16: that many may be unsure after a kill. (templated)
+    :param item_attempts: projects that one task attempt makes for an item whose projects fail, from 1 to 10.
+        (templated)
+    :param item_timeout: seconds (or ``timedelta``) that a task attempt waits for one project. (templated)
     :param tolerated_failures: items that may fail in a successful batch: a number, or a share such as ``"2%"``.
         (templated)
-    :param redo: what a clear of a successful batch makes anew: ``failed`` items, or ``all``, which pays again.
+    :param redo: what clearing a successful batch makes again: ``failed`` items, or ``all``, which pays again.
         (templated)
     :param conn_id: id of the connection of the storage that items and files are read from. (templated)
     :param destination_conn_id: id of the connection of the storage of ``destination`` and ``results``; by default
@@ -97,16 +98,16 @@ class MagicHourBatchOperator(OfItems):
         (templated)
     :param deferrable: wait in the triggerer, without a worker.
     :param durable: remember what was submitted; False holds the worker, and a retry pays for all again.
-    :param on_unsure_submission: when it is not known whether an item's project was made: ``fail`` it, or ``resubmit``,
-        which may pay twice.
-    :param max_credits: the most that all items may cost over all tries; what has no known price is refused. (templated)
-    :param check_balance: ask for the account's credits before each leg submits, and stop where they do not suffice.
-    :param validate_request: refuse what the AI model is known not to do.
+    :param on_unsure_submission: if it is not known whether an item's project was created: ``fail`` the item, or
+        ``resubmit`` it, which may pay twice.
+    :param max_credits: limit for all items over all attempts; items without a known price are refused. (templated)
+    :param check_balance: check the account's credits before each round submits, and stop if they do not suffice.
+    :param validate_request: refuse what the AI model is known not to support.
     :raises MagicHourInvalidRequestError: an argument or an item cannot be used; nothing was sent; not retried.
     :raises MagicHourBatchError: items have no result, and a retry can help.
-    :raises MagicHourBatchFailedError: the same, and a person has to help; not retried.
+    :raises MagicHourBatchFailedError: items have no result, and a person has to act; not retried.
     :raises MagicHourStorageError: the manifest cannot be read, or the results cannot be written.
-    :raises MagicHourError: the task state store does not answer; a retry goes on.
+    :raises MagicHourError: the task state store does not answer; a retry continues.
     """
 
     arguments: ClassVar[Mapping[str, str]] = {name: name for name in (*FIELDS, *ARGUMENTS)}
@@ -173,7 +174,7 @@ class MagicHourBatchOperator(OfItems):
         self._stopping = threading.Event()
 
     def _with_defaults(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Take what holds for all items; only that is shown among the rendered fields. Return what is left."""
+        """Take the items' defaults, and show only those among the rendered fields. Return the other arguments."""
         named = [argument for argument in self.arguments if argument in given]
         for argument in named:
             setattr(self, argument, given.pop(argument))
@@ -181,11 +182,11 @@ class MagicHourBatchOperator(OfItems):
         return given
 
     def execute(self, context: Context) -> Any:
-        """Begin a try: check all items, read what earlier tries did, and do the first leg."""
+        """Begin an attempt: check all items, read what earlier attempts did, and do the first round."""
         night, problems = self._night(context)
         if problems.unnamed:
             self.log.warning(
-                "%d items have no id, so their number is one: where their order changes, a retry pays again",
+                "%d items have no id, so their position is used: if the order changes, a retry pays again",
                 problems.unnamed,
             )
         ti, redoes_all = context["ti"], self.redo == "all"
@@ -193,18 +194,18 @@ class MagicHourBatchOperator(OfItems):
         return self._work(context, night, missing)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
-        """Do another leg, once enough projects have ended."""
+        """Do another round, once enough projects have ended."""
         from airflow_provider_magichour.waiting.many import ended_in
 
         return self._resumed(context, ended_in(event))
 
     def left_waiting(self, context: Context) -> Any:
-        """Go on also where no triggerer has run the trigger."""
-        self.log.warning("No triggerer has answered in time: is one running? Looking at all projects from here")
+        """Continue even if no triggerer has run the trigger."""
+        self.log.warning("No triggerer has answered in time: is one running? Polling all projects from the worker")
         return self._resumed(context, None)
 
     def on_kill(self) -> None:
-        """Let what is being sent have its answer, and send nothing more; projects go on, as the API has no cancel."""
+        """Wait for answers to what was sent, and send nothing more; projects keep running: the API cannot cancel."""
         self._stopping.set()
 
     def _resumed(self, context: Context, ended: Sequence[str] | None) -> Any:
@@ -238,11 +239,11 @@ class MagicHourBatchOperator(OfItems):
         return summary
 
     def _tell(self, context: Context, night: Night) -> None:
-        """Let a person see it move."""
+        """Report the batch's progress."""
         from airflow_provider_magichour.batch.results import line
 
         metrics.worked(metrics.tags_of(self, context), night.events)
-        with informing("how far the batch is"):
+        with informing("the batch's progress"):
             progress = night.progress()
             self.log.info("%s", line(progress))
             self.push(context, credits_charged=progress["credits"], progress=progress)
@@ -251,7 +252,7 @@ class MagicHourBatchOperator(OfItems):
         return truth("deferrable", self.deferrable) and truth("durable", self.durable)
 
     def _night(self, context: Context) -> tuple[Night, Problems]:
-        """Read the arguments and the items; what is wrong with items is told when a try begins."""
+        """Read the arguments and the items; problems with items are raised when an attempt begins."""
         from airflow_provider_magichour.api.tool_rows import tool_named
         from airflow_provider_magichour.batch.begin import found
         from airflow_provider_magichour.batch.ledger import Ledger
@@ -295,7 +296,7 @@ class MagicHourBatchOperator(OfItems):
         if truth("durable", self.durable) and "task_state_store" not in context:
             raise MagicHourInvalidRequestError(
                 "This Airflow has no task state store (3.3 has one): a retry of a batch would pay for all of it again. "
-                "Nothing was sent. Set durable=False to have it so, or map over MagicHourGenerateOperator"
+                "Nothing was sent. Set durable=False to accept that, or map over MagicHourGenerateOperator"
             )
 
     def _rules(self, context: Context) -> Rules:

@@ -22,7 +22,7 @@ class MagicHourDetectFacesOperator(ApiTask):
     """Find the faces in an image or a video, for the ``face_mappings`` of a face swap; free for now (SDK 0.90.0).
 
     A local file or one in object storage is uploaded first. Waits on the worker: it takes seconds. Returns a list of
-    ``{"path": ...}``, one for each face, in each frame from left to right; empty where there is none. A path goes into
+    ``{"path": ...}``, one for each face, in each frame from left to right; empty if there is none. A path goes into
     ``original_face``, such as ``"{{ ti.xcom_pull('detect')[0]['path'] }}"``. The URLs of the faces' pictures are
     signed and are not returned: :meth:`~airflow_provider_magichour.hooks.MagicHourHook.get_face_detection` has them.
     A retry starts a new detection. Leaves behind: the XCom ``detection_id``, and uploads, which Magic Hour keeps for 7
@@ -30,18 +30,18 @@ class MagicHourDetectFacesOperator(ApiTask):
 
     :param target: image or video: URL, Magic Hour path (``api-assets/...``), local path or object storage URI.
         (templated)
-    :param confidence_score: from 0 to 1: how sure it must be that something is a face; the API's default is 0.5.
+    :param confidence_score: from 0 to 1: how certain it must be that something is a face; the API's default is 0.5.
         (templated)
     :param magichour_conn_id: id of the Magic Hour connection. (templated)
     :param conn_id: id of the connection of the storage that the file is read from. (templated)
-    :param poll_interval: seconds between looks, from 1 up. (templated)
-    :param timeout: seconds (or ``timedelta``) that a try waits. (templated)
-    :raises MagicHourInvalidRequestError: before anything is sent; not retried.
+    :param poll_interval: seconds between polls, at least 1. (templated)
+    :param timeout: seconds (or ``timedelta``) that an attempt waits. (templated)
+    :raises MagicHourInvalidRequestError: an argument or the connection cannot be used; not retried.
     :raises MagicHourStorageError: the file cannot be read.
-    :raises MagicHourApiError: the API, or the way to it, failed.
-    :raises MagicHourProjectFailedError: the detection ended as error.
-    :raises MagicHourProjectRejectedError: the same, in a way that another try cannot heal; not retried.
-    :raises MagicHourTimeoutError: it was waited for in vain.
+    :raises MagicHourApiError: the API or the network failed.
+    :raises MagicHourProjectFailedError: the detection failed.
+    :raises MagicHourProjectRejectedError: the detection failed, and a retry cannot help; not retried.
+    :raises MagicHourTimeoutError: the detection was not finished after ``timeout``.
     """
 
     template_fields: Sequence[str] = (
@@ -127,15 +127,16 @@ def _faces_in(step: Step, timeout: float) -> FaceDetection:
     named, seen = f"Magic Hour face detection {step.watch.project_id}", step.project
     if step.end == "timeout":
         raise MagicHourTimeoutError(
-            f"{named} was not finished after {timeout:.0f} s (last seen {step.watch.status}); a retry starts a new one."
+            f"{named} was not finished after {timeout:.0f} s (last status: {step.watch.status or 'unknown'}). "
+            "A retry starts a new one."
         )
     if step.error or not isinstance(seen, FaceDetection):
-        raise step.error or MagicHourApiError(f"{named} could not be seen; a retry starts a new one.")
+        raise step.error or MagicHourApiError(f"{named} could not be read. A retry starts a new one.")
     if not seen.is_complete:
         said = [part for part in (seen.failure_code, seen.error and seen.error.message) if part]
         detail = f" ({': '.join(said)})" if said else ""
         failed = f"{named} {seen.ending}{detail}."
         if seen.is_incurable:
-            raise MagicHourProjectRejectedError(f"{failed} Another try would fail likewise.", code=seen.failure_code)
+            raise MagicHourProjectRejectedError(f"{failed} A retry would fail in the same way.", code=seen.failure_code)
         raise MagicHourProjectFailedError(f"{failed} A retry of this task starts a new one.", code=seen.failure_code)
     return seen

@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 class MagicHourDownloadOperator(BaseOperator):
     """Fetch the results of a finished project into the user's own storage; costs nothing.
 
-    Streamed; nothing partial is ever visible under a final name. In a folder a result is named after the project id.
-    A file that holds the result's bytes is left as it is (where no note vouches for it, the result is fetched to
-    compare); one that is named after
-    the project and holds others is written anew, and anything else under that name is an error. Download URLs are asked
-    for anew, so a task that runs a day after the wait works too. Returns where they are, in the API's order: absolute
-    paths or URIs. The task's lineage leads from the project to those; an ``AssetAlias`` among its ``outlets`` gets an
-    event with each URI, an ``Asset`` has them in its event's extra.
+    Results are streamed; nothing partial is ever visible under a final name. In a folder a result is named after the
+    project id. A file that already has the result's bytes is left as it is (the result is fetched to compare, unless a
+    note on the file vouches for it); one that is named after the project and has other bytes is written again; any
+    other file of that name is an error. Download URLs are requested again, so the task also works a day after the wait.
+    Returns the files in the API's order, as absolute paths or URIs. The task's lineage leads from the project to those;
+    an ``AssetAlias`` among its ``outlets`` gets an asset event for each URI, an ``Asset`` has them in its event's
+    extra.
 
     :param project_id: the id, or what a waiting task returned. (templated)
-    :param kind: ``video``, ``image`` or ``audio``; what a waiting task returned says it itself. (templated)
+    :param kind: ``video``, ``image`` or ``audio``; not needed with what a waiting task returned. (templated)
     :param destination: folder (ending in ``/``, or existing) or file; local or an object storage URI. (templated)
     :param conn_id: id of the connection of that storage. (templated)
     :param magichour_conn_id: id of the Magic Hour connection. (templated)
-    :param overwrite: write over a file that is there. (templated)
-    :raises MagicHourInvalidRequestError: when an argument or the connection cannot be used; not retried.
-    :raises MagicHourStorageError: when the storage cannot be written; the project is still there to fetch later.
-    :raises MagicHourApiError: when the project is not complete, or the API, or the way to it, failed.
+    :param overwrite: replace an existing file. (templated)
+    :raises MagicHourInvalidRequestError: an argument or the connection cannot be used; not retried.
+    :raises MagicHourStorageError: the storage cannot be written; the project can be fetched later.
+    :raises MagicHourApiError: the project is not complete, or the API or the network failed.
     """
 
     template_fields: Sequence[str] = ("project_id", "kind", "destination", "conn_id", "magichour_conn_id", "overwrite")
@@ -65,7 +65,7 @@ class MagicHourDownloadOperator(BaseOperator):
         self.overwrite = overwrite
 
     def execute(self, context: Context) -> list[str]:
-        """Fetch every result and return where they are."""
+        """Fetch every result and return the files."""
         from airflow_provider_magichour.api.arguments import checked_text
         from airflow_provider_magichour.api.endpoints import checked_kind
         from airflow_provider_magichour.hooks import MagicHourHook
@@ -86,7 +86,7 @@ class MagicHourDownloadOperator(BaseOperator):
         push_link(context, self.project_id, kind)
         try:
             paths = download.run()
-        finally:  # a part of them may be there though another failed
+        finally:  # some may be written even if another failed
             metrics.downloaded(metrics.tags_of(self, context), download.sizes)
         uris = [uri_of(path) for path in paths]
         note_inputs(hook, [project_uri(kind, self.project_id)])

@@ -9,16 +9,16 @@ from airflow_provider_magichour.operators.tool import ToolOperator
 
 
 class MagicHourImageToVideoOperator(ToolOperator):
-    """Submit an image-to-video project to Magic Hour, which costs credits, once.
+    """Submit an image-to-video project to Magic Hour. It costs credits and is paid for once.
 
-    A local image or one in object storage is uploaded first. On Airflow 3.3 what was submitted is remembered in the
-    task state store, so that a retry, a crash or a clear finds the project instead of paying for another. Returns
-    the project id, or with ``wait_for_completion`` the finished project as a dict; pushes ``project_id``,
+    A local image or one in object storage is uploaded first. On Airflow 3.3 the submission is remembered in the task
+    state store, so that after a retry, a crash or a clear the task finds its project instead of paying for another.
+    Returns the project id, or with ``wait_for_completion`` the finished project as a dict; pushes ``project_id``,
     ``credits_charged`` and ``kind`` as soon as the API has answered. Killing the task leaves the project running and
-    paid: the API has no cancel. Leaves behind: the record ``magichour_submission`` in the task state store, which never
+    paid: the API cannot cancel. Leaves behind: the record ``magichour_submission`` in the task state store, which never
     expires, and uploads, which Magic Hour keeps for 7 days (inputs and outputs page, 2026-08-22).
 
-    None means "not sent". Numbers and booleans may be texts, as templates render them.
+    None means "not sent". Numbers and booleans may be text, as templates render them.
 
     :param image: first frame: URL, Magic Hour path (``api-assets/...``), local path or object storage URI. (templated)
     :param end_seconds: length of the clip in seconds; what is possible depends on ``model``. (templated)

@@ -1,4 +1,4 @@
-"""Submit projects of tools that make images."""
+"""Submit projects of the tools that make images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from airflow_provider_magichour.operators.tool import ToolOperator
 
 
 class MagicHourImageGeneratorOperator(ToolOperator):
-    """Submit a project that makes images of a text, which costs credits, once.
+    """Submit a project that makes images from a text. It costs credits and is paid for once.
 
     Otherwise as :class:`~airflow_provider_magichour.operators.MagicHourGenerateOperator`.
 
@@ -41,7 +41,7 @@ class MagicHourImageGeneratorOperator(ToolOperator):
 
 
 class MagicHourImageEditorOperator(ToolOperator):
-    """Submit a project that edits images, which costs credits, once.
+    """Submit a project that edits images. It costs credits and is paid for once.
 
     Otherwise as :class:`~airflow_provider_magichour.operators.MagicHourGenerateOperator`.
 
@@ -73,13 +73,13 @@ class MagicHourImageEditorOperator(ToolOperator):
 
 
 class MagicHourFaceSwapPhotoOperator(ToolOperator):
-    """Submit a project that swaps faces in a photo, which costs credits, once.
+    """Submit a project that swaps faces in a photo. It costs credits and is paid for once.
 
     Otherwise as :class:`~airflow_provider_magichour.operators.MagicHourGenerateOperator`.
 
     :param target: the photo: URL, Magic Hour path, local path or object storage URI. (templated)
     :param source: the new face, for all faces: like ``target``. (templated)
-    :param face_mappings: of ``{"original_face": ..., "new_face": ...}``, in place of ``source``. (templated)
+    :param face_mappings: list of ``{"original_face": ..., "new_face": ...}``, instead of ``source``. (templated)
     :param face_swap_mode: ``all-faces`` (default) or ``individual-faces``. (templated)
     """
 
@@ -106,7 +106,7 @@ class MagicHourFaceSwapPhotoOperator(ToolOperator):
 
 
 class MagicHourImageUpscalerOperator(ToolOperator):
-    """Submit a project that enlarges an image, which costs credits, once.
+    """Submit a project that enlarges an image. It costs credits and is paid for once.
 
     Otherwise as :class:`~airflow_provider_magichour.operators.MagicHourGenerateOperator`.
 
@@ -128,7 +128,7 @@ class MagicHourImageUpscalerOperator(ToolOperator):
 
 
 class MagicHourBackgroundRemoverOperator(ToolOperator):
-    """Submit a project that removes the background of an image, which costs credits, once.
+    """Submit a project that removes the background of an image. It costs credits and is paid for once.
 
     Otherwise as :class:`~airflow_provider_magichour.operators.MagicHourGenerateOperator`.
 

@@ -1,4 +1,4 @@
-"""What submits a project of any tool, once: the base of all operators that cost credits."""
+"""Base of all operators that submit one project, and pay for it once."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ RENDERERS = {"prompt": "md", "assets": "json", "style": "json", "references": "j
 
 
 class ToolOperator(WaitingTask):
-    """Submit a project of one tool to Magic Hour, which costs credits, once.
+    """Submit a project of one tool to Magic Hour. It costs credits and is paid for once.
 
-    A subclass says which tool, and where its own arguments stand in the API's body: they become attributes and template
-    fields, and its signature and docstring go on with those of this class.
+    A subclass names its tool, and the path of each argument of its own in the API's body: they become attributes and
+    template fields, and its signature and docstring end with those of this class.
 
     :param name: the project's name in Magic Hour's library; by default dag, task, run and four random characters.
         (templated)
@@ -55,25 +55,26 @@ class ToolOperator(WaitingTask):
     :param wait_for_completion: wait until the project is finished; None: wait if ``deferrable=True`` is given.
     :param deferrable: wait in the triggerer, without a worker. Airflow's ``[operators] default_deferrable`` alone makes
         no task wait.
-    :param poll_interval: seconds between looks, from 1 up; by default none before 0.3 of the tool's usual render time,
-        then 5 (images and audio: 2), or deferred 1 to 30 as the triggerer has learned from 20 alike. (templated)
-    :param timeout: seconds (or ``timedelta``) that a try waits. (templated)
-    :param durable: remember the submission; False submits, and pays, at each try.
-    :param on_unsure_submission: when it is not known whether a project was made: ``fail``, or ``resubmit``, which
+    :param poll_interval: seconds between polls, at least 1. By default the first poll comes after 0.3 of the tool's
+        usual render time, then one every 5 seconds (images and audio: 2); deferred, every 1 to 30 seconds once the
+        triggerer has seen 20 similar renders. (templated)
+    :param timeout: seconds (or ``timedelta``) that an attempt waits. (templated)
+    :param durable: remember the submission; False submits, and pays, at each attempt.
+    :param on_unsure_submission: if it is not known whether a project was created: ``fail``, or ``resubmit``, which
         may pay twice.
-    :param max_credits: refuse to submit what is estimated to cost more, and what has no known price. (templated)
-    :param check_balance: ask for the account's credits before submitting; too few fail the try, and a retry looks
+    :param max_credits: refuse to submit what is estimated to cost more, or has no known price. (templated)
+    :param check_balance: check the account's credits before submitting; too few fail the attempt, and a retry checks
         again.
-    :param validate_request: refuse what the AI model is known not to do.
-    :raises MagicHourInvalidRequestError: before anything is sent; not retried.
+    :param validate_request: refuse what the AI model is known not to support.
+    :raises MagicHourInvalidRequestError: an argument or the connection cannot be used; nothing was sent; not retried.
     :raises MagicHourStorageError: a file cannot be read.
     :raises MagicHourRejectedError: the API refused the request; not retried.
-    :raises MagicHourApiError: the API, or the way to it, failed.
+    :raises MagicHourApiError: the API or the network failed.
     :raises MagicHourUnsureSubmissionError: a project may exist; the message says what to do; not retried.
-    :raises MagicHourProjectFailedError: it was waited for and ended as error; a retry submits a new one.
-    :raises MagicHourProjectRejectedError: the same, in a way that another try cannot heal, or a person canceled it, or
-        it was adopted; not retried.
-    :raises MagicHourTimeoutError: it was waited for in vain; a retry waits for the same project.
+    :raises MagicHourProjectFailedError: the project failed; a retry submits a new one.
+    :raises MagicHourProjectRejectedError: the project failed and a retry cannot help, or a person canceled or adopted
+        it; not retried.
+    :raises MagicHourTimeoutError: it was not finished after ``timeout``; a retry waits for the same project.
     """
 
     tool: str
@@ -146,7 +147,7 @@ class ToolOperator(WaitingTask):
         self._project_id: str | None = None
 
     def execute(self, context: Context) -> Any:
-        """Submit, or find what an earlier run of this task submitted; then wait, if asked to."""
+        """Submit, or find what an earlier run of this task has submitted; then wait, if asked to."""
         from airflow_provider_magichour.exceptions import MagicHourInvalidRequestError
         from airflow_provider_magichour.submission.submit import paid_note
 
@@ -195,18 +196,18 @@ class ToolOperator(WaitingTask):
         from airflow_provider_magichour.media.lineage import note_submission
         from airflow_provider_magichour.waiting.ending import read_event
 
-        # Airflow gathers lineage in a process: what was noted in the one that deferred is lost.
-        with informing("what it read and made to the lineage"):
+        # Airflow collects lineage per process: that of the process that deferred is lost.
+        with informing("the lineage of the submission"):
             note_submission(self.hook, self._request(context), read_event(event).project_id)
         return self.end_from_event(context, event)
 
     def on_kill(self) -> None:
-        """Say that the project goes on: the API has no cancel, and deleting a project is none."""
+        """Say that the project keeps running: the API cannot cancel, and deleting a project is something else."""
         if self._project_id:
-            self.log.warning("Killed while at Magic Hour project %s. %s", self._project_id, goes_on())
+            self.log.warning("Killed while Magic Hour project %s was under way. %s", self._project_id, goes_on())
 
     def conclude(self, context: Context, project: Project, kind: Kind) -> dict[str, Any]:
-        """Return the finished project; one that failed raises, and a retry submits anew where that can help."""
+        """Return the finished project; one that failed raises, and a retry submits a new one if that can help."""
         from airflow_provider_magichour.submission.decision import adopted_advice
         from airflow_provider_magichour.submission.submit import note_failed
         from airflow_provider_magichour.waiting.ending import project_failure
@@ -237,15 +238,15 @@ class ToolOperator(WaitingTask):
         return MagicHourTimeoutError(message)
 
     def _waits(self) -> bool:
-        """Whoever asks for a deferrable task wants it to wait; Airflow's own default says nothing about waiting."""
+        """Whether to wait: ``deferrable=True`` asks for it, but Airflow's default for deferrable does not."""
         if self.wait_for_completion is not None:
             return truth("wait_for_completion", self.wait_for_completion)
-        # What was given to the operator, or by default_args, is kept there alone (3.0 to 3.3).
+        # Only here Airflow keeps what the operator or default_args were given (3.0 to 3.3).
         is_given = "deferrable" in getattr(self, "_BaseOperator__init_kwargs", {})
         return is_given and truth("deferrable", self.deferrable)
 
     def _request(self, context: Context) -> Request:
-        """Check the arguments; the table of AI models has its say where something is to be submitted."""
+        """Check the arguments; the table of AI models is checked only before something is submitted."""
         from airflow_provider_magichour.api.requests import field_warnings, tool_request
         from airflow_provider_magichour.submission.names import default_name
 
@@ -294,7 +295,7 @@ class ToolOperator(WaitingTask):
         return source_of(self._names().get(path, path), value, self.conn_id, media)
 
     def _tell(self, context: Context, submission: Submission, submitted: Submitted) -> None:
-        """Let Airflow show what goes on: link, side keys and lineage."""
+        """Report the project to Airflow: link, side XComs and lineage."""
         from airflow_provider_magichour.media.lineage import note_submission
 
         push_link(context, submitted.project_id, submission.request.tool.kind)
@@ -337,7 +338,7 @@ class ToolOperator(WaitingTask):
         return super()._ended(context, ended, project)
 
     def _returns(self, context: Context, journal: Journal, project_id: str) -> None:
-        """Let it be noted that the task has returned, so that a clear of the success is told from a retry."""
+        """Have the task's success recorded, to tell a cleared success from a retry."""
         from airflow_provider_magichour.submission.submit import note_returned
 
         ti = context["ti"]

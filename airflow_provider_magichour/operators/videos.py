@@ -1,4 +1,4 @@
-"""Submit projects of tools that make videos."""
+"""Submit projects of the tools that make videos."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from airflow_provider_magichour.operators.tool import ToolOperator
 
 
 class MagicHourTextToVideoOperator(ToolOperator):
-    """Submit a text-to-video project, which costs credits, once.
+    """Submit a text-to-video project. It costs credits and is paid for once.
 
     Otherwise as :class:`~airflow_provider_magichour.operators.MagicHourGenerateOperator`.
 
@@ -45,7 +45,7 @@ class MagicHourTextToVideoOperator(ToolOperator):
 
 
 class MagicHourFaceSwapOperator(ToolOperator):
-    """Submit a project that swaps faces in a video, which costs credits, once.
+    """Submit a project that swaps faces in a video. It costs credits and is paid for once.
 
     Otherwise as :class:`~airflow_provider_magichour.operators.MagicHourGenerateOperator`.
 
@@ -53,7 +53,7 @@ class MagicHourFaceSwapOperator(ToolOperator):
     :param end_seconds: where it ends, in seconds. (templated)
     :param video: the video or GIF: URL, Magic Hour path, local path or object storage URI. (templated)
     :param image: the new face, for all faces: like ``video``. (templated)
-    :param face_mappings: up to 5 of ``{"original_face": ..., "new_face": ...}``, in place of ``image``. (templated)
+    :param face_mappings: up to 5 of ``{"original_face": ..., "new_face": ...}``, instead of ``image``. (templated)
     :param video_source: ``file`` or ``youtube``. (templated)
     :param youtube_url: the video, with ``youtube``. (templated)
     :param face_swap_mode: ``all-faces`` (default) or ``individual-faces``. (templated)
@@ -88,7 +88,7 @@ class MagicHourFaceSwapOperator(ToolOperator):
 
 
 class MagicHourTalkingPhotoOperator(ToolOperator):
-    """Submit a project that lets a photo speak, which costs credits, once.
+    """Submit a project that makes a photo speak. It costs credits and is paid for once.
 
     Otherwise as :class:`~airflow_provider_magichour.operators.MagicHourGenerateOperator`.
 
@@ -128,7 +128,7 @@ class MagicHourTalkingPhotoOperator(ToolOperator):
 
 
 class MagicHourLipSyncOperator(ToolOperator):
-    """Submit a project that fits lips to a sound, which costs credits, once.
+    """Submit a project that fits lips to a sound. It costs credits and is paid for once.
 
     Otherwise as :class:`~airflow_provider_magichour.operators.MagicHourGenerateOperator`.
 
@@ -139,7 +139,7 @@ class MagicHourLipSyncOperator(ToolOperator):
     :param video_source: ``file`` or ``youtube``. (templated)
     :param youtube_url: the video, with ``youtube``. (templated)
     :param generation_mode: ``lite``, ``standard`` or ``pro``. (templated)
-    :param max_fps_limit: frames a second at most. (templated)
+    :param max_fps_limit: most frames per second. (templated)
     """
 
     tool = "lip-sync"
@@ -171,7 +171,7 @@ class MagicHourLipSyncOperator(ToolOperator):
 
 
 class MagicHourCharacterReplaceOperator(ToolOperator):
-    """Submit a project that replaces a character in a video, which costs credits, once.
+    """Submit a project that replaces a character in a video. It costs credits and is paid for once.
 
     Otherwise as :class:`~airflow_provider_magichour.operators.MagicHourGenerateOperator`.
 
@@ -182,7 +182,7 @@ class MagicHourCharacterReplaceOperator(ToolOperator):
     :param model: ``wan-animate`` or ``kling-3.0``. (templated)
     :param resolution: ``480p``, ``720p`` or ``1080p``. (templated)
     :param mode: ``replace`` or ``animate``. (templated)
-    :param points: where the character is: of ``position_x``, ``position_y`` and ``time_seconds``. (templated)
+    :param points: where the character is: list of ``position_x``, ``position_y`` and ``time_seconds``. (templated)
     :param selection_mode: ``auto`` or, with ``points``, ``point``. (templated)
     """
 

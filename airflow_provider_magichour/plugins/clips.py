@@ -56,7 +56,7 @@ class _Beginning(str):
 class MagicHourClipLink(BaseOperatorLink):
     """The page outside of the tab, for those whom Airflow shows no tabs of plugins (roles Viewer and User of FAB).
 
-    The API server makes it anew for whoever looks; it is stored nowhere.
+    The API server makes it at each request; it is stored nowhere.
     """
 
     name = "Clip"

@@ -1,7 +1,7 @@
-"""What Magic Hour posts to a webhook: whether it is genuine, and what it says.
+"""Deliveries of Magic Hour's webhook: whether one is genuine, and what it says.
 
-Source: the vendor's pages on webhooks and its webhook specification (August 2026). Deliveries have no id of their
-own: a project's event is known by the project's id and the event's type. They come at least once.
+Source: the vendor's pages on webhooks and its webhook specification (August 2026). Deliveries have no id: a project's
+event is identified by the project's id and the event's type. Each comes at least once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from airflow_provider_magichour.api.schemas import Discreet, Project
 from airflow_provider_magichour.api.texts import loads
 
 ASSETS = {"video.completed": "magichour://videos/completed", "video.errored": "magichour://videos/errored"}
-"""The URI of the asset that gets an event, by the type of the delivery; all other types are ignored."""
+"""URI of the asset that gets the event, by the type of the delivery; all other types are ignored."""
 
 SIGNATURE_HEADER = "magic-hour-event-signature"
 
@@ -51,12 +51,12 @@ REPEATED = timedelta(hours=24)
 DEFAULT_TOLERANCE = 300.0
 
 
-# Twice what a repeated delivery needs that keeps its first timestamp. Whoever has recorded one can send it for as long.
+# Twice what a repeated delivery needs if it keeps its first timestamp. A recorded one can be replayed for as long.
 MOST_TOLERANCE = 172_800.0
 
 
 class DeliveryRefusedError(Exception):
-    """A delivery that must leave nothing behind; the message holds nothing that the sender chose.
+    """A delivery that must have no effect; the message contains nothing that the sender chose.
 
     :param status: HTTP status of the answer.
     :param reason: what is wrong, for the log and the sender.
@@ -68,7 +68,7 @@ class DeliveryRefusedError(Exception):
 
 
 class Delivery(Discreet):
-    """The body of a delivery. Older texts of the vendor's call the payload ``object``."""
+    """The body of a delivery. Older pages of the vendor call the payload ``object``."""
 
     type: str
     payload: Any = Field(default=None, validation_alias=AliasChoices("payload", "object"))
@@ -76,7 +76,7 @@ class Delivery(Discreet):
     def video(self) -> Project:
         """Return the payload of a ``video.*`` event.
 
-        :raises DeliveryRefusedError: it is no project.
+        :raises DeliveryRefusedError: it is not a project.
         """
         try:
             return Project.model_validate(self.payload)
@@ -85,7 +85,7 @@ class Delivery(Discreet):
 
 
 def check_headers(headers: Mapping[str, str], *, tolerance: float, now: float) -> None:
-    """Refuse what cannot be a genuine, recent delivery, before anything of its body is read.
+    """Refuse what cannot be a genuine, recent delivery, before its body is read.
 
     :param headers: of the request, names in any case or in lower case.
     :param tolerance: seconds that the timestamp may lie before or after ``now``.
@@ -100,18 +100,18 @@ def check_headers(headers: Mapping[str, str], *, tolerance: float, now: float) -
     if FINER_THAN_SECONDS.fullmatch(timestamp):
         raise DeliveryRefusedError(401, "its timestamp is in milliseconds or finer; Unix seconds are needed")
     if not UNIX_SECONDS.fullmatch(timestamp):
-        raise DeliveryRefusedError(401, "its timestamp is no whole number of Unix seconds")
+        raise DeliveryRefusedError(401, "its timestamp is not a whole number of Unix seconds")
     age = now - int(timestamp)
     if not abs(age) <= tolerance:
         raise DeliveryRefusedError(401, f"its timestamp is {age:.0f} s old; {tolerance:g} s are allowed")
     length = headers.get("content-length", "0")
     if not LENGTH.fullmatch(length):
-        raise DeliveryRefusedError(400, "its content-length is no number of bytes")
+        raise DeliveryRefusedError(400, "its content-length is not a number of bytes")
     check_size(int(length))
 
 
 def check_size(size: int) -> None:
-    """Refuse a body of more bytes than any delivery has.
+    """Refuse a body that is larger than any delivery.
 
     :raises DeliveryRefusedError: it is too large.
     """
@@ -128,7 +128,7 @@ def genuine_delivery(headers: Mapping[str, str], body: bytes, *, secret: str, to
     :raises DeliveryRefusedError: for everything else.
     """
     check_headers(headers, tolerance=tolerance, now=now)
-    # An environment variable may hold any bytes; Python's way of reading them is undone.
+    # An environment variable may hold any bytes; this undoes Python's way of reading them.
     key = secret.encode("utf-8", "surrogateescape")
     expected = hmac.new(key, headers[TIMESTAMP_HEADER].encode() + b"." + body, hashlib.sha256).hexdigest()
     if not hmac.compare_digest(expected, headers[SIGNATURE_HEADER]):
@@ -169,8 +169,8 @@ def event_extra(delivered: str, project: Project) -> dict[str, Any]:
 def earliest_record(project: Project, tolerance: float, now: datetime) -> datetime:
     """Return the earliest time at which an event of this project can have been recorded.
 
-    No event is older than its project, and our clock is within the tolerance of the sender's, or every delivery
-    would be refused. Of a project that does not tell when it was made, an event can be as old as its first delivery.
+    No event is older than its project, and our clock is within the tolerance of the sender's, or every delivery would
+    be refused. If a project has no creation date, an event can be as old as its first delivery.
     """
     clocks = timedelta(seconds=tolerance)
     try:
@@ -184,19 +184,19 @@ def earliest_record(project: Project, tolerance: float, now: datetime) -> dateti
 
 
 def sender(host: str | None) -> str:
-    """Return the address of a client for the log: behind a proxy it is any text that the client chose.
+    """Return the address of a client for the log: behind a proxy it may be any text that the client chose.
 
-    :param host: as the server tells.
+    :param host: from the server.
     """
     try:
-        # What follows the percent sign of an IPv6 address is any text too.
+        # After the percent sign of an IPv6 address any text may follow, too.
         return str(ip_address((host or "").partition("%")[0]))
     except ValueError:
         return "an unknown address"
 
 
 def bounded_tolerance(configured: str) -> float | None:
-    """Return the tolerance that a setting asks for; None if it is no number of seconds, or beyond the bounds."""
+    """Return a configured tolerance; None if it is not a number of seconds, or out of bounds."""
     try:
         seconds = float(configured)
     except ValueError:

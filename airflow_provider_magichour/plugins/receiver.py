@@ -1,4 +1,4 @@
-"""The HTTP side of Magic Hour's webhook: what is read of a request, and what it is answered. No Airflow."""
+"""The HTTP side of Magic Hour's webhook: reads requests and answers them. No Airflow."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ from airflow_provider_magichour.plugins.deliveries import (
 
 log = logging.getLogger(__name__)
 
-# Of all bodies that are being received: slow senders hold no more of this process's memory.
+# Most bytes of all bodies being received, so that slow senders cannot fill this process's memory.
 MOST_HELD = 16 * 1024 * 1024
 
-# Magic Hour waits for an answer this long, and then delivers again.
+# Magic Hour waits this long for an answer, and then delivers again.
 MOST_SECONDS = 10
 
 LONGEST_ID = 200
-"""Characters of a project's id in the log."""
+"""Most characters of a project's id in the log."""
 
 Record = Callable[[str, Project, datetime], str]
-"""Makes the event of a delivery's type and project, unless there is one since a time; says what was done."""
+"""Creates the asset event of a delivery's type and project, unless there is one since a time; says what was done."""
 
 
 class Receiver:
-    """Takes deliveries, and has them recorded one at a time in this process: each takes one database connection.
+    """Takes deliveries, and has them recorded one at a time in this process: each needs a database connection.
 
     :param secret: of the webhook.
     :param tolerance: seconds that a delivery's timestamp may lie before or after our clock.
-    :param record: called in a thread; raises DeliveryRefusedError to have a delivery come again.
+    :param record: called in a thread; raises DeliveryRefusedError to have a delivery sent again.
     """
 
     def __init__(self, secret: str, tolerance: float, record: Record) -> None:
         self.application = Starlette(routes=[Route("/webhooks", self._answer, methods=["POST"])])
-        # Starlette would lead /webhooks/ on to whatever host the request names.
+        # Starlette would redirect /webhooks/ to whatever host the request names.
         self.application.router.redirect_slashes = False
         self._secret = secret
         self._tolerance = tolerance
@@ -73,21 +73,21 @@ class Receiver:
         check_headers(headers, tolerance=self._tolerance, now=now)
         body = await self._body(request)
         delivery = genuine_delivery(headers, body, secret=self._secret, tolerance=self._tolerance, now=now)
-        del body  # the wait for the database is none of its memory
+        del body  # not kept in memory while waiting for the database
         if delivery.type not in ASSETS:
             return "ignored: only finished videos make events"
         video = delivery.video()
         message = await self._recorded(
             delivery.type, video, earliest_record(video, self._tolerance, datetime.fromtimestamp(now, UTC))
         )
-        # An id is any text: percent-encoded it cannot add lines to the log.
+        # An id may be any text: percent-encoded it cannot add lines to the log.
         log.info(
             "Magic Hour webhook, %s of project %s: %s", delivery.type, quote(video.id[:LONGEST_ID], safe=""), message
         )
         return message
 
     async def _body(self, request: Request) -> bytes:
-        """Return the body, without ever holding much more than is allowed, of one request or of all."""
+        """Return the body, without ever holding much more than is allowed for one request, or for all."""
         body = bytearray()
         try:
             async with asyncio.timeout(MOST_SECONDS):
@@ -110,14 +110,14 @@ class Receiver:
             async with asyncio.timeout(MOST_SECONDS):
                 await self._one_at_a_time.acquire()
         except TimeoutError:
-            raise DeliveryRefusedError(503, f"others before it keep the database busy for {MOST_SECONDS} s") from None
+            raise DeliveryRefusedError(503, f"earlier ones keep the database busy for {MOST_SECONDS} s") from None
         try:
             return await asyncio.to_thread(self._record, delivered, video, since)
         except DeliveryRefusedError:
             raise
         except Exception as error:
             if isinstance(error, StatementError):
-                error.hide_parameters = True  # they are what was to be written
+                error.hide_parameters = True  # they contain the delivery
             log.exception("The event of a Magic Hour webhook delivery was not made")
             raise DeliveryRefusedError(503, f"its event was not made: {type(error).__name__}") from None
         finally:

@@ -1,6 +1,6 @@
-"""Webhooks of Magic Hour at Airflow's API server: finished videos become events of assets.
+"""Magic Hour's webhook in Airflow's API server: finished videos become asset events.
 
-Every Airflow process loads this plugin, also where no webhook is used: what serves is imported at the first request.
+Every Airflow process loads this plugin, even if no webhook is used: the receiver is imported at the first request.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ASK_AGAIN = 60.0
-"""Seconds until settings that could not be read are read again: anybody can ask, and they may come from a command."""
+"""Seconds until unreadable settings are read again: anybody can send requests, and reading may run a command."""
 
 
 async def webhooks(scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve ``POST /webhooks``; with no ``[magichour] webhook_secret``, answer 404 to everything."""
-    # In a thread: the secret may come from a command or a secrets back end, which take their time.
+    """Serve ``POST /webhooks``; without ``[magichour] webhook_secret``, answer 404 to everything."""
+    # In a thread: the secret may come from a command or a secrets backend, which may be slow.
     application = await asyncio.to_thread(_serving().application)
     await application(scope, receive, send)
 
@@ -36,7 +36,7 @@ def _serving() -> _Serving:
 
 
 class _Serving:
-    """What serves in this process: built once, of settings that could be read."""
+    """This process's receiver: built once the settings could be read."""
 
     def __init__(self) -> None:
         self._one_builds = threading.Lock()
@@ -49,10 +49,10 @@ class _Serving:
                 try:
                     self._built, self._until = _from_settings(), float("inf")
                 except Exception as error:
-                    # Its text may hold what a command printed.
+                    # The error's text may contain a command's output.
                     log.error(
                         "Magic Hour webhooks: [magichour] webhook_secret cannot be read (%s). Deliveries are answered "
-                        "with 503, and come again; it is read anew every %.0f s.",
+                        "with 503, so they are sent again; it is read again every %.0f s.",
                         type(error).__name__,
                         ASK_AGAIN,
                     )
@@ -77,7 +77,7 @@ def _from_settings() -> ASGIApp:
     if tolerance is None:
         log.warning(
             "[magichour] webhook_tolerance = %r: a number of seconds above 0 and up to %.0f is needed. Until that is "
-            "mended and the API server restarted, %.0f s are allowed.",
+            "corrected and the API server restarted, %.0f s are allowed.",
             configured,
             MOST_TOLERANCE,
             DEFAULT_TOLERANCE,
@@ -95,7 +95,7 @@ def _unavailable() -> ASGIApp:
 class MagicHourWebhooksPlugin(AirflowPlugin):
     """Mounts the receiver at ``/magichour`` of the API server: ``POST /magichour/webhooks``.
 
-    Source: Airflow mounts any ASGI application (``airflow.api_fastapi.app``, 3.0 to 3.3), and asks for no login there.
+    Airflow mounts any ASGI application (``airflow.api_fastapi.app``, 3.0 to 3.3), and requires no login there.
     """
 
     name = "magichour_webhooks"

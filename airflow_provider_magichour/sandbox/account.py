@@ -1,4 +1,4 @@
-"""What belongs to the account: its credits, and what its owner has saved for use in many projects."""
+"""The account: its credits, and what its owner has saved for use in many projects."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SUBSCRIPTION = {
 }
 ITEM_TYPES = ("character", "reference", "voice", "moodboard", "brand_kit")
 SAVED = (("csaveditem0000000000000002", "voice", "audio"), ("csaveditem0000000000000001", "character", "image"))
-"""Id, type and kind of media of each saved item, the newest first."""
+"""Id, type and kind of media of each saved item, newest first."""
 MOST_ITEMS = 100
 USUAL_ITEMS = 20
 
@@ -51,7 +51,7 @@ class Account:
         self._stage = stage
 
     async def show(self, request: Request) -> Response:
-        """Show the account; the e-mail address is nobody's."""
+        """Show the account; the e-mail address belongs to nobody."""
         authorize(request, self._stage.settings.api_key)
         return JSONResponse(
             {
@@ -64,7 +64,7 @@ class Account:
         )
 
     async def saved_items(self, request: Request) -> Response:
-        """List what is saved, a page at a time; the cursor is the number of the item that the page begins with."""
+        """List saved items, a page at a time; the cursor is the number of the page's first item."""
         authorize(request, self._stage.settings.api_key)
         wanted = request.query_params.get("type")
         if wanted is not None and wanted not in ITEM_TYPES:
@@ -78,7 +78,7 @@ class Account:
         return JSONResponse({"items": items[start : start + limit], "next_cursor": more})
 
     async def saved_file(self, request: Request) -> Response:
-        """Serve what a saved item shows."""
+        """Serve the file of a saved item."""
         expired = StoreRefused(403, "AccessDenied", "Request has expired")
         self._stage.signer.check("GET", request.url.path, request.query_params, expired)
         kind = next(kind for item, _, kind in SAVED if item == request.path_params["id"])

@@ -1,4 +1,4 @@
-"""Answers that the real API and its storage give when they refuse."""
+"""Answers with which the real API and its storage refuse requests."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class StoreRefused(Exception):
 
 
 def api_error(status: int, code: str, message: str, *, with_code: bool = True) -> JSONResponse:
-    """Build the API's error body; without ``code`` it is what was published until September 2026."""
+    """Build the API's error body; without ``code`` as published until September 2026."""
     body = {"code": code, "message": message} if with_code else {"message": message}
     return JSONResponse(body, status)
 
@@ -66,7 +66,7 @@ def expired(status: int) -> Response:
 
 
 def scripted(status: int, json: Any, text: str | None, headers: Mapping[str, str]) -> Response:
-    """Build a scripted answer; without a body, what usually comes with that status."""
+    """Build a scripted answer; without a body, the usual one of that status."""
     response: Response
     if text is not None:
         response = HTMLResponse(text, status)

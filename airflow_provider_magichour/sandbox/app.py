@@ -1,4 +1,4 @@
-"""The API's routes and its storage's, as one Starlette application."""
+"""The routes of the API and of its storage, as one Starlette application."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from airflow_provider_magichour.sandbox.stage import Stage
 
 FRAME_COSTS = {"video": "estimated_frame_cost", "image": "frame_cost"}
-"""By kind, what the answer to a create calls the price as well: deprecated, and demanded by the vendor's SDK."""
+"""By kind, the deprecated name of the price in the answer to a create request, which the vendor's SDK requires."""
 
 
 def build_app(stage: Stage) -> Gate:
@@ -67,7 +67,7 @@ def _store_routes(stage: Stage) -> list[BaseRoute]:
 
 
 class Api:
-    """Endpoints below ``/v1``: every one wants the API key."""
+    """Endpoints below ``/v1``: each requires the API key."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
@@ -84,7 +84,7 @@ class Api:
         return JSONResponse({"items": items})
 
     def create(self, tool: Tool) -> Endpoint:
-        """Return the endpoint that makes and charges a job of this tool."""
+        """Return the endpoint that creates and charges a job of this tool."""
 
         async def make(request: Request) -> Response:
             authorize(request, self._stage.settings.api_key)
@@ -158,13 +158,13 @@ class Api:
 
 
 class Store:
-    """The storage that signed URLs lead to: no API key is needed there, and none is wanted."""
+    """The storage behind signed URLs: no API key is needed there, and one is refused."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
 
     async def upload(self, request: Request) -> Response:
-        """Write an upload to its file, piece by piece; what is cut off leaves nothing."""
+        """Write an upload to its file, piece by piece; an interrupted one leaves nothing."""
         expired = StoreRefused(403, "AccessDenied", "Request has expired")
         self._check(request, "PUT", expired)
         target = self._stage.uploads.target(request.url.path[1:])
@@ -178,7 +178,7 @@ class Store:
         return Response(headers={"etag": f'"{etag}"'})
 
     async def download(self, request: Request) -> Response:
-        """Serve a result, or the asked part of it."""
+        """Serve a result, or the requested part of it."""
         status = self._stage.settings.expired_status
         missing = StoreRefused(404, "NoSuchKey", "The specified key does not exist.")
         late = missing if status == 404 else StoreRefused(status, "AccessDenied", "Request has expired")

@@ -1,4 +1,4 @@
-"""What an endpoint wants of a request before it looks at it: the API key, and a JSON object."""
+"""What an endpoint requires of any request: the API key, and a JSON object."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def authorize(request: Request, api_key: str) -> None:
-    """Look for the API key.
+    """Check the API key.
 
     :raises Refused: 401 without it.
     """
@@ -28,7 +28,7 @@ def authorize(request: Request, api_key: str) -> None:
 async def json_object(request: Request) -> dict[str, Any]:
     """Return the body.
 
-    :raises Refused: 400 when it is no JSON object.
+    :raises Refused: 400 if it is not a JSON object.
     """
     raw = await request.body()
     if not raw:

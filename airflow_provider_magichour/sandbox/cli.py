@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     :param arguments: command line arguments; None for those of the process.
     """
-    # First of all: importing the server takes a while, and Ctrl+C may come before it is done.
+    # First: importing the server takes a while, and Ctrl+C may come before it is done.
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
@@ -68,7 +68,7 @@ def _setting(name: str, kind: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def _checked(kind: Callable[[str], Any], check: Callable[[Any], None]) -> Callable[[str], Any]:
-    """Return what reads an option as this type, and then checks it."""
+    """Return a function that reads an option as this type and checks it."""
 
     def read(text: str) -> Any:
         value = kind(text)
@@ -78,7 +78,7 @@ def _checked(kind: Callable[[str], Any], check: Callable[[Any], None]) -> Callab
             raise argparse.ArgumentTypeError(str(error)) from error
         return value
 
-    # Argparse says it of a text that is none: "invalid int value".
+    # Argparse uses it in its message for an invalid text: "invalid int value".
     read.__name__ = kind.__name__
     return read
 

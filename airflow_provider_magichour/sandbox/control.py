@@ -1,4 +1,4 @@
-"""Routes by which another process scripts a sandbox: ``/_sandbox/...``, no key, from this machine only."""
+"""Routes with which another process scripts a sandbox: ``/_sandbox/...``, without key, from this machine only."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def routes(stage: Stage) -> list[BaseRoute]:
 
 
 class Control:
-    """The control endpoints: each is what :class:`Sandbox` offers to Python, as JSON."""
+    """The control endpoints: each offers as JSON what :class:`Sandbox` offers to Python."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
@@ -57,7 +57,7 @@ class Control:
         return Response(status_code=204)
 
     async def list_requests(self, request: Request) -> Response:
-        """List what was recorded, of one route with ``?route=``."""
+        """List the recorded requests; ``?route=`` names one route."""
         route = request.query_params.get("route")
         requests = self._stage.requests.to(route) if route else self._stage.requests
         counts = dict(self._stage.requests.counts)
@@ -100,7 +100,7 @@ def _job(job: Job) -> dict[str, Any]:
 
 
 def _guarded(endpoint: Endpoint) -> Endpoint:
-    """Answer only this machine, and say what is wrong with a script that cannot be read."""
+    """Answer only this machine, and say what is wrong with an unreadable script."""
 
     async def guarded(request: Request) -> Response:
         host = request.client.host if request.client else ""

@@ -1,4 +1,4 @@
-"""Face detection: no project, but a task of its own kind, whose faces are open to all who know where they are."""
+"""Face detection: not a project, but a task of its own kind, whose faces are open to anyone who knows their URL."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from airflow_provider_magichour.sandbox.judging import judged
 if TYPE_CHECKING:
     from airflow_provider_magichour.sandbox.stage import Stage
 
-# Held against it as any body is against its tool's; the kind is not asked for (SDK 0.90.0, face detection).
+# Bodies are checked against it as against a tool's row; the kind is not used (SDK 0.90.0, face detection).
 BODY = row(
     "face-detection image - Face Detection",
     "assets.target_file_path!:image|video confidence_score:number",
@@ -31,7 +31,7 @@ def routes(stage: Stage) -> list[BaseRoute]:
     return [
         Route(BODY.path, detection.create, methods=["POST"], name="create"),
         Route(f"{BODY.path}/{{id}}", detection.show, methods=["GET"], name="get"),
-        # Before the faces there is nothing to look at there, and uploads are no one's to see.
+        # Until there are faces nothing is served there, and uploads never are.
         Route("/api-assets/{id}/0-{number:int}.png", detection.face, methods=["GET"], name="download"),
     ]
 
@@ -43,7 +43,7 @@ class Detection:
         self._stage = stage
 
     async def create(self, request: Request) -> Response:
-        """Look for faces."""
+        """Start a detection."""
         settings = self._stage.settings
         authorize(request, settings.api_key)
         asked = judged(BODY, await json_object(request))
@@ -66,7 +66,7 @@ class Detection:
         return JSONResponse({"id": job.id, "credits_charged": 0})
 
     async def show(self, request: Request) -> Response:
-        """Show what was found; nobody cancels a detection, so that to be canceled is an error."""
+        """Show what was found; a detection cannot be canceled, so a canceled one is shown as an error."""
         authorize(request, self._stage.settings.api_key)
         job = self._stage.jobs.find(request.path_params["id"], "faces")
         status = "error" if job.is_refunded else job.status

@@ -1,4 +1,4 @@
-"""Every request passes here: it is written down, and what was scripted for it happens."""
+"""Every request passes through here: it is recorded, and its scripted fault happens."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PIECE_SECONDS = 0.05
 class Gate:
     """The application as a whole.
 
-    :param app: what answers requests that nothing was scripted for.
+    :param app: answers requests without a scripted fault.
     :param routes: the routes that have a name in faults and records.
     :param stage: whose faults and records they are.
     """
@@ -77,7 +77,7 @@ class Gate:
 
 
 class _Rate:
-    """A bucket that fills evenly and holds one second's worth."""
+    """A token bucket that fills evenly and holds one second's worth."""
 
     def __init__(self) -> None:
         self._left = 1.0
@@ -144,7 +144,7 @@ class Exchange:
             await answer(scope, self._receive, self._faulty_send)
 
     async def _edited_answer(self, app: ASGIApp, scope: Scope) -> None:
-        """Run the real work, then leave out and replace fields of its JSON."""
+        """Do the real work, then drop and replace fields of its JSON."""
         kept: list[Message] = []
 
         async def keep(message: Message) -> None:
@@ -226,7 +226,7 @@ async def _whole_body(receive: Receive) -> bytes:
 
 
 def _again(raw: bytes, receive: Receive) -> Receive:
-    """Let a body that was read already be read once more, then go on with what comes."""
+    """Return a ``receive`` that repeats a body that was read already, then continues with the original."""
     bodies: list[Any] = [{"type": "http.request", "body": raw, "more_body": False}]
 
     async def receive_again() -> Message:

@@ -1,4 +1,4 @@
-"""What only the extra ``[sandbox]`` is sure to bring."""
+"""Packages that only the extra ``[sandbox]`` is sure to install."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ SERVING = frozenset({"starlette", "uvicorn"})
 
 @contextmanager
 def extra_explained() -> Iterator[None]:
-    """Say of a module that is missing how to get it.
+    """Say how to install a missing module.
 
-    :raises ImportError: in place of a ModuleNotFoundError for a module of the extra.
+    :raises ImportError: instead of a ModuleNotFoundError for a module of the extra.
     """
     try:
         yield
     except ModuleNotFoundError as error:
         module = (error.name or "").partition(".")[0]
         if module in RENDERING:
-            without = "Sandbox(render=False), on the command line --no-render, does without"
+            without = "Sandbox(render=False), on the command line --no-render, does not need it"
             raise ImportError(f"rendering clips needs {module}: {EXTRA}; {without}") from error
         if module in SERVING:
             raise ImportError(f"the sandbox needs {module}: {EXTRA}") from error

@@ -1,4 +1,4 @@
-"""What can go wrong on request: scripts that pick requests and say what happens to them."""
+"""Faults on request: scripts that select requests and say what happens to them."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class JobScript:
     :param code: error code with ``error``.
     :param message: error message with ``error``.
     :param render_seconds: seconds from create to the outcome; None for the sandbox's setting.
-    :param word: status word in place of ``queued`` and ``rendering``, such as ``draft`` or one nobody knows.
-    :param downloads_delay: seconds that a complete job has no downloads yet.
+    :param word: status word instead of ``queued`` and ``rendering``, such as ``draft`` or an unknown one.
+    :param downloads_delay: seconds for which a complete job has no downloads yet.
     """
 
     outcome: Literal["complete", "error", "canceled", "never"] = "complete"
@@ -46,7 +46,7 @@ class JobScript:
 class Fault:
     """One scripted fault: which requests, then what happens to them.
 
-    All that is given of the first part, ``route`` to ``reused``, must match.
+    Everything given in the first part, ``route`` to ``reused``, must match.
 
     :param route: ``upload-urls``, ``upload``, ``create``, ``get``, ``delete``, ``account``,
         ``saved-items``, ``download`` or ``*``.
@@ -59,11 +59,11 @@ class Fault:
 
     :param delay: seconds before anything happens.
     :param status: answer with this status; with ``after`` once the real work was done.
-    :param json: body of that answer; without ``json`` and ``text`` it is what the API says, or for 502 to
-        504 what a gateway does.
+    :param json: body of that answer; without ``json`` and ``text`` it is the API's usual one, or for 502 to
+        504 a gateway's.
     :param text: body of that answer as HTML.
     :param headers: further headers of that answer, such as ``Retry-After``.
-    :param expired: answer 403 or 404 as the storage does for an expired URL.
+    :param expired: answer 403 or 404, as the storage does for an expired URL.
     :param cut: close the connection without an answer.
     :param hang: never answer, until the client gives up.
     :param after: do the real work (make the job, charge it) before ``status``, ``cut`` or ``hang``.
@@ -72,8 +72,8 @@ class Fault:
     :param half_body: announce the whole body, send half of it, cut.
     :param cut_at: cut after this many bytes of the answer's body, on ``upload`` of the request's.
     :param bytes_per_second: pace of the answer's body, on ``upload`` of the request's.
-    :param reset: cut by TCP reset in place of a close.
-    :param job: how the job goes that this create makes.
+    :param reset: cut by a TCP reset instead of a close.
+    :param job: how the created job goes.
     """
 
     route: str = "*"
@@ -124,7 +124,7 @@ class Fault:
         return self.half_body or self.cut_at is not None or self.bytes_per_second is not None
 
     def matches(self, request: RecordedRequest) -> bool:
-        """Whether this request is one of those that the fault is about, however often it has happened."""
+        """Whether the fault applies to this request, however often it has happened."""
         return (
             self.route in ("*", request.route)
             and self.method in (None, request.method)
@@ -134,12 +134,12 @@ class Fault:
         )
 
     def is_due(self) -> bool:
-        """Whether it happens to the match counted last."""
+        """Whether it happens to the last counted match."""
         return self.nth in (None, self.seen) and (self.times is None or self.hits < self.times)
 
 
 class Faults:
-    """The faults scripted at one sandbox: the first that is due happens, all that match count the request."""
+    """The scripted faults of one sandbox: the first due one happens, all matching ones count the request."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []

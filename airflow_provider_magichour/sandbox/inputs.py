@@ -1,4 +1,4 @@
-"""The files that a request names, from where the API would take them: uploads, URLs, results of other projects."""
+"""The files that a request names: uploads, URLs, results of other projects."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from airflow_provider_magichour.api.tools import Media
 from airflow_provider_magichour.sandbox.orders import UnreadablePictureError
 from airflow_provider_magichour.sandbox.uploads import Uploads
 
-# PyAV and numpy are imported to render, and for nothing else: a sandbox that does not render works without them.
+# PyAV and numpy are imported only for rendering: a sandbox that does not render works without them.
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 FETCH_TIMEOUT = 10.0
 PROJECT = re.compile(rf"{re.escape(LIBRARY)}\?(?:video|image|audio)Id=(\w+)", re.ASCII)
-"""A project of the account in place of a file (vendor's documentation, inputs and outputs)."""
+"""A project of the account instead of a file (vendor's documentation, inputs and outputs)."""
 
 
 @discreet
 @dataclass(frozen=True)
 class Input:
-    """An input of a job: its bytes, or None where a picture is drawn in its place."""
+    """An input of a job: its bytes, or None if a picture is drawn instead."""
 
     path: str
     media: tuple[Media, ...]
@@ -43,9 +43,9 @@ class Input:
 
     @property
     def is_sound(self) -> bool:
-        """Whether it is heard and not seen.
+        """Whether it is a sound, and not a picture or video.
 
-        :raises UnreadablePictureError: when it is neither, or not what its field takes.
+        :raises UnreadablePictureError: it is neither, or not what its field takes.
         """
         from airflow_provider_magichour.sandbox.rendering import check_audible, decode
 
@@ -63,7 +63,7 @@ class Input:
 
     @property
     def moves(self) -> bool:
-        """Whether it is a video, where its field takes one."""
+        """Whether it is a video, if its field takes one."""
         from airflow_provider_magichour.sandbox.rendering import moves
 
         return self.data is not None and not {"video", "gif"}.isdisjoint(self.media) and moves(self.data)
@@ -71,7 +71,7 @@ class Input:
     def frame(self) -> VideoFrame:
         """Return the picture, or the first one.
 
-        :raises UnreadablePictureError: when there is none.
+        :raises UnreadablePictureError: there is none.
         """
         from airflow_provider_magichour.sandbox.rendering import decode, neutral_picture
 
@@ -81,8 +81,8 @@ class Input:
 class Inputs:
     """Finds files.
 
-    :param uploads: where those that were uploaded are found.
-    :param result_of: returns a project's first result by its id, None where there is none.
+    :param uploads: the uploaded files.
+    :param result_of: returns a project's first result by its id, None if there is none.
     """
 
     def __init__(self, uploads: Uploads, result_of: Callable[[str], Path | None]) -> None:
@@ -92,9 +92,9 @@ class Inputs:
     def find(self, path: str, media: tuple[Media, ...]) -> Input:
         """Return a file.
 
-        :param path: or URL, as the request has it.
+        :param path: or URL, as in the request.
         :param media: what its field takes.
-        :raises UnreadablePictureError: when it is not there.
+        :raises UnreadablePictureError: it does not exist.
         """
         if path.startswith("saved-items/"):
             return Input(path, media, None)
@@ -110,7 +110,7 @@ class Inputs:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL names this machine by a loopback address or as ``localhost``; no name is looked up."""
+    """Whether a URL names this machine by a loopback address or as ``localhost``; no name is resolved."""
     host = urlsplit(url).hostname or ""
     if host == "localhost":
         return True
@@ -121,7 +121,7 @@ def is_loopback(url: str) -> bool:
 
 
 def _fetched(url: str) -> bytes:
-    # No proxy and no redirect, which could lead off this machine; and nobody certifies 127.0.0.1.
+    # No proxy and no redirect, which could lead off this machine; and 127.0.0.1 has no trusted certificate.
     try:
         answer = httpx.get(url, timeout=FETCH_TIMEOUT, trust_env=False, follow_redirects=False, verify=False)
     except httpx.HTTPError as error:

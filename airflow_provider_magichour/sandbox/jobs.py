@@ -1,4 +1,4 @@
-"""The jobs of one sandbox and the account that pays for them."""
+"""The jobs of one sandbox, and the account that pays for them."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Job:
 
     :param price: what was charged at create, in credits; :attr:`credits_charged` is what it costs now.
     :param render_seconds: seconds from create to the outcome, unless the script says otherwise.
-    :param kind: the API's, or ``faces`` for a detection, which is no project.
+    :param kind: the API's, or ``faces`` for a detection, which is not a project.
     :param type: the API's word for what made it; empty for the usual one of its kind.
-    :param start_seconds: where in the files sent it begins.
+    :param start_seconds: where it begins in the files that were sent.
     :param end_seconds: where it ends; without a start, the length of the clip.
     :param outputs: how many downloads it has.
-    :param results: the rendered files, once they are there; fewer than outputs are shown in turn.
+    :param results: the rendered files, once there are any; if there are fewer than outputs, they are shown in turn.
     :param failure: why there will be none.
-    :param rendered: when either came, on the monotonic clock.
+    :param rendered: when it was rendered or failed, on the monotonic clock.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Job:
 
     @property
     def result(self) -> Output | None:
-        """The first of the rendered files, once it is there."""
+        """The first of the rendered files, once there is one."""
         return self.results[0] if self.results else None
 
     @property
@@ -82,7 +82,7 @@ class Job:
 
     @property
     def error(self) -> dict[str, str] | None:
-        """Error code and message, None when it has not failed."""
+        """Error code and message; None if it has not failed."""
         if self.failure is not None:
             code = "invalid_file_format" if isinstance(self.failure, ValueError) else "unknown_error"
             return {"code": code, "message": str(self.failure)}
@@ -97,7 +97,7 @@ class Job:
 
     @property
     def credits_charged(self) -> int:
-        """What it costs as things are, in credits."""
+        """What it costs at this moment, in credits."""
         return 0 if self.is_refunded else self.price
 
     @property
@@ -119,7 +119,7 @@ class Job:
         return self.results[number % len(self.results)]
 
     def finish(self, done: Future[Outputs]) -> None:
-        """Take over what rendering has come to."""
+        """Take over the outcome of rendering."""
         if done.cancelled():
             return
         self.rendered = time.monotonic()
@@ -128,10 +128,10 @@ class Job:
             self.results = done.result()
 
     def body(self, downloads: list[dict[str, str]], *, deprecated: bool) -> dict[str, Any]:
-        """Return what GET says.
+        """Return the body of GET.
 
         :param downloads: URL and expiry of each output.
-        :param deprecated: whether to include what the vendor's SDK demands and its specification hides.
+        :param deprecated: whether to include fields that the vendor's SDK requires and its specification omits.
         """
         body: dict[str, Any] = {
             "id": self.id,
@@ -171,14 +171,14 @@ class Jobs:
         self._settings = settings
         self._jobs: dict[str, Job] = {}
         self._spent = 0
-        # Refunds are looked for among these alone: a look at thousands of jobs would slow every create.
+        # Only these are searched for refunds: searching thousands of jobs would slow every create request.
         self._may_fail: dict[str, Job] = {}
         self._paid_back: set[str] = set()
         self._lock = threading.RLock()
 
     @property
     def balance(self) -> int:
-        """What the account has left, in credits; what failed or was canceled has been paid back."""
+        """What the account has left, in credits; failed and canceled jobs are refunded."""
         with self._lock:
             for job in [job for job in self._may_fail.values() if job.is_refunded]:
                 del self._may_fail[job.id]
@@ -189,7 +189,7 @@ class Jobs:
     def open(self, job: Job) -> None:
         """Charge a job and keep it.
 
-        :raises Refused: 402 when the account has less than it costs.
+        :raises Refused: 402 if the account has less than it costs.
         """
         with self._lock:
             if job.price > (balance := self.balance):
@@ -200,7 +200,7 @@ class Jobs:
                 self._watch(job)
 
     def render(self, job: Job, output: Future[Outputs]) -> None:
-        """Let a job wait for these files; when there will be none, the job fails and is paid back."""
+        """Let a job wait for these files; if there will be none, the job fails and is refunded."""
 
         def finished(done: Future[Outputs]) -> None:
             job.finish(done)
@@ -214,7 +214,7 @@ class Jobs:
 
         :param job_id: its id.
         :param script: fields of :class:`JobScript`.
-        :raises KeyError: when there is no such job.
+        :raises KeyError: there is no such job.
         """
         with self._lock:
             job = self._jobs[job_id]
@@ -225,7 +225,7 @@ class Jobs:
     def find(self, job_id: str, kind: str) -> Job:
         """Return a job of this kind.
 
-        :raises Refused: 404 when there is none.
+        :raises Refused: 404 if there is none.
         """
         job = self._jobs.get(job_id)
         if job is None or job.kind != kind:
@@ -233,7 +233,7 @@ class Jobs:
         return job
 
     def result_of(self, job_id: str) -> Path | None:
-        """Return a job's first result, None where there is none."""
+        """Return a job's first result; None if there is none."""
         job = self._jobs.get(job_id)
         return job.result.file if job is not None and job.enabled and job.result is not None else None
 

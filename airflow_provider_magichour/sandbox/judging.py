@@ -1,4 +1,4 @@
-"""A create request held against its tool's row, as strictly as JSON: a null is not absent, and no text a number."""
+"""Checks a create request against its tool's row, as strictly as JSON: null is not absent, and a text is no number."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ TYPES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "object": (lambda value: isinstance(value, dict), "an object is needed"),
     "list": (lambda value: isinstance(value, list), "a list is needed"),
 }
-"""By what a row calls a field: whether a value is one, and what is needed."""
+"""By a row's type of a field: whether a value is of it, and what is needed."""
 
 
 NULLABLE = frozenset([("video-to-video", "style.prompt")])
-"""Where the API takes null for a field that is not deprecated (specification of 2026-08-18, whose example sends it)."""
+"""Fields that are not deprecated and take null (specification of 2026-08-18, whose example sends it)."""
 
 
 def judged(tool: Tool, body: Mapping[str, Any]) -> Request:
     """Return a body as its tool's request.
 
-    :raises Refused: 400 for what is missing or of a wrong type, 422 for a condition between fields that does not hold.
+    :raises Refused: 400 for a missing field or a wrong type, 422 for an unmet condition between fields.
     """
     for name, value in body.items():
         _check(tool, value, name, name)
@@ -61,10 +61,10 @@ def judged(tool: Tool, body: Mapping[str, Any]) -> Request:
 
 
 def _check(tool: Tool, value: Any, where: str, at: str) -> None:
-    """Refuse a value of a wrong type; what the row does not know passes, as do nulls where the API once wrote them.
+    """Refuse a value of a wrong type; unknown fields pass, as do nulls in fields where the API once wrote them.
 
-    :param where: it stands, with the number of each item.
-    :param at: the row has it.
+    :param where: its path, with the number of each item.
+    :param at: its path in the row.
     """
     wanted = tool.fields.get(at)
     if wanted is None or (value is None and (at in tool.deprecated or (tool.name, at) in NULLABLE)):

@@ -1,4 +1,4 @@
-"""Read a create request as the API does: refuse the malformed (400) and impossible (422), price the rest."""
+"""Reads a create request as the API does: refuses malformed (400) and impossible (422) ones, and prices the rest."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ DEFAULT_MODEL = "default"
 UNPRICED_CREDITS = 50
 UNPRICED_CREDITS_PER_SECOND = 48
 LONGEST = 3600
-"""Seconds: the API says nothing of a longest result, and none may be longer here."""
+"""Longest result in seconds; the API names no limit."""
 LARGEST = 4096
-"""Pixels of a side: the longest edge that the API's words for resolutions name (SDK 0.90.0, image generator)."""
+"""Longest side in pixels: that of the API's largest resolution (SDK 0.90.0, image generator)."""
 MOST_OUTPUTS = 16
-"""The most images that the API makes of one request (SDK 0.90.0, image generator)."""
+"""Most images of one request (SDK 0.90.0, image generator)."""
 SPOKEN_A_SECOND = 15
-"""Characters: what a voice reads."""
+"""Characters that a voice reads per second."""
 LEAST_SECONDS = 1.0
 MOVING = ("gif", "mp4", "webm")
 STILL = ("png", "webp")
 EXTENSIONS: Mapping[str, frozenset[str]] = {
-    # The API has a table for GIFs, and no type for them: what it calls them is not known.
+    # The API has a table for GIFs, but no type: what it calls them is not known.
     "video": capabilities.VIDEO_EXTENSIONS | {"gif", "webp"},
     "audio": capabilities.AUDIO_EXTENSIONS,
     "image": capabilities.IMAGE_EXTENSIONS,
@@ -50,9 +50,9 @@ class UnreadablePictureError(ValueError):
 class Order:
     """An accepted create request.
 
-    :param request: what is asked of the tool.
-    :param seconds: length of the result in seconds; of a picture, where it moves.
-    :param resolution: such as ``720p``, defaults resolved; empty where the request has none.
+    :param request: to the tool.
+    :param seconds: length of the result in seconds; also of a picture that moves.
+    :param resolution: such as ``720p``, defaults resolved; empty if the request has none.
     :param audio: whether a clip has sound.
     :param credits: its price.
     """
@@ -69,7 +69,7 @@ class Order:
 
     @property
     def start(self) -> float:
-        """Where in the files sent it begins, in seconds."""
+        """Where it begins in the files that were sent, in seconds."""
         return float(self.request.body.get("start_seconds", 0))
 
     @property
@@ -79,31 +79,31 @@ class Order:
 
     @property
     def format(self) -> str:
-        """What a picture is written as."""
+        """The file format of a picture."""
         usual = MOVING[0] if "output_format" in self.tool.fields else STILL[0]
         return str(self.request.body.get("output_format", usual))
 
     @property
     def files(self) -> list[tuple[str, tuple[Media, ...]]]:
-        """The files sent, and what each may be: those that must be there first."""
+        """The files that were sent, and what each may be: required ones first."""
         paths = sorted(self.tool.files.items(), key=lambda each: each[0] not in self.tool.required)
         return [(value, media) for path, media in paths for _, value in values_at(self.request.body, path)]
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """Width and height in pixels, where the request decides both."""
+        """Width and height in pixels, if the request sets both."""
         if "width" not in self.tool.fields or "width" in self.tool.deprecated:
             return None
         return self.request.body["width"], self.request.body["height"]
 
     @property
     def seed(self) -> str:
-        """What was asked, whatever it is called: the same seed is drawn and sung alike."""
+        """The request without its name: the same seed gives the same picture and sound."""
         return json.dumps({**self.request.body, "name": self.tool.name}, sort_keys=True)
 
 
 def read_order(tool: Tool, body: Mapping[str, Any]) -> Order:
-    """Judge the body of a create request.
+    """Check the body of a create request.
 
     :raises Refused: 400 naming the field, or 422 saying what is impossible.
     """
@@ -130,19 +130,19 @@ def _unpriced(order: Order) -> int:
 
 
 def _seconds(request: Request) -> float:
-    """Return how long a result is: what is asked for, or as long as a voice reads the prompt."""
+    """Return the length of a result: as requested, or as long as a voice reads the prompt."""
     body, fields = request.body, request.tool.fields
     if "end_seconds" in fields:
         seconds = body["end_seconds"] - body.get("start_seconds", 0)
         if request.tool.has_models and not 1 <= seconds <= 60:
             raise Refused(400, "end_seconds: 1 to 60 is needed")
         if seconds <= 0:
-            raise Refused(422, "end_seconds: more than start_seconds is needed")
+            raise Refused(422, "end_seconds: it has to be greater than start_seconds")
     else:
         letters = len(value_at(body, "style.prompt") or "") if request.tool.kind == "audio" else 0
         seconds = body.get("duration", min(LONGEST, max(LEAST_SECONDS, letters / SPOKEN_A_SECOND)))
     if seconds > LONGEST:
-        raise Refused(422, f"the sandbox makes nothing that is longer than {LONGEST} seconds")
+        raise Refused(422, f"the sandbox makes nothing longer than {LONGEST} seconds")
     return float(seconds)
 
 
@@ -157,7 +157,7 @@ def _refuse_too_large(request: Request) -> None:
 
 
 def read_upload_items(body: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Judge the body of ``POST /v1/files/upload-urls``; return kind and extension of each item.
+    """Check the body of ``POST /v1/files/upload-urls``; return kind and extension of each item.
 
     :raises Refused: 400 naming the field, or 422 with the permitted extensions.
     """
@@ -184,7 +184,7 @@ def _upload_item(item: Any, at: str) -> tuple[str, str]:
 
 
 def _field(fields: Mapping[str, Any], name: str, kind: type, *, required: bool = False, at: str = "") -> Any:
-    """Return a field of the wanted JSON type, None when it is absent; null is not absent."""
+    """Return a field of the wanted JSON type; None if it is absent. Null is not absent."""
     if name not in fields:
         if required:
             raise Refused(400, f"{at}{name}: required")
@@ -212,7 +212,7 @@ def _modelled(request: Request, seconds: float) -> Order:
 
 
 def _resolution(body: Mapping[str, Any]) -> str:
-    """Return the resolution; the two deprecated quality fields count where it is not given."""
+    """Return the resolution; without one the two deprecated quality fields decide."""
     resolution = body.get("resolution")
     if resolution is not None:
         if resolution not in SHORT_SIDES:
@@ -225,7 +225,7 @@ def _resolution(body: Mapping[str, Any]) -> str:
 
 
 def _resolved(order: Order) -> str:
-    """Return the model that ``default`` stands for: kling-3.0, else the first of the others that can do it.
+    """Return the model for ``default``: kling-3.0, else the first of the others that can do it.
 
     The documentation (after 2026-08-22) gives paid plans seedance-1.5 at 480p and an ltx model above 15 s.
     """

@@ -1,4 +1,4 @@
-"""Still pictures: how large one is asked to be, what is drawn on it, and the file that it becomes."""
+"""Still pictures: their size, what is drawn on them, and their file."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ SHAPES = {"landscape": "16:9", "portrait": "9:16", "square": "1:1"}
 RATIO = re.compile(r"([1-9][0-9]{0,2}):([1-9][0-9]{0,2})")
 CODECS = {".png": ("png", "rgb24"), ".webp": ("libwebp", "yuv420p")}
 TINT = 0.25
-"""Share of the colour in which one of several outputs differs from the first."""
+"""How much the colour of each of several outputs differs from the first."""
 INSET = 4
-"""What part of the width each further picture that was sent gets."""
+"""Share of the width for each further picture that was sent."""
 
 Pixels = NDArray[np.uint8]
 
@@ -35,8 +35,8 @@ Pixels = NDArray[np.uint8]
 def picture_size(body: Mapping[str, Any], sent: tuple[int, int] | None) -> tuple[int, int]:
     """Return width and height in pixels.
 
-    :param body: of the request; what it says of shape and size counts, whichever tool it is for.
-    :param sent: width and height of the picture that was sent; None for none.
+    :param body: of the request; its fields for shape and size count, for any tool.
+    :param sent: width and height of the picture that was sent; None if there is none.
     """
     word = body.get("aspect_ratio") or SHAPES.get(body.get("orientation", ""), "")
     ratio = RATIO.fullmatch(word)
@@ -87,7 +87,7 @@ def write(picture: VideoFrame, target: Path) -> None:
 
 
 def _filling(picture: VideoFrame, width: int, height: int) -> Pixels:
-    """Return a picture that fills this size; what stands out is cut off evenly."""
+    """Return a picture that fills this size; the surplus is cut off evenly."""
     scale = max(width / picture.width, height / picture.height)
     across, down = (max(1, math.ceil(round(each * scale, 6))) for each in (picture.width, picture.height))
     pixels = picture.reformat(max(across, width), max(down, height), "rgb24").to_ndarray()

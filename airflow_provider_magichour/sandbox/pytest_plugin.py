@@ -15,7 +15,7 @@ RENDER_SECONDS = 0.5
 
 @pytest.fixture
 def magichour_sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """A local Magic Hour of this test's own, which the connection ``magichour_default`` leads to.
+    """A local Magic Hour for this test, to which the connection ``magichour_default`` leads.
 
     Jobs take half a second; ``magichour_sandbox.settings.render_seconds`` changes that.
     """

@@ -1,4 +1,4 @@
-"""What was asked of a sandbox and what it answered."""
+"""The recorded requests of a sandbox and its answers."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class RecordedRequest:
     :param query: query string as sent.
     :param headers: by lower-case name; ``authorization`` says only whether it was the right key; no cookies.
     :param body: the JSON sent, or None.
-    :param body_bytes: size of the body in bytes; on an upload what has arrived.
+    :param body_bytes: size of the body in bytes; of an upload, what has arrived.
     :param connection: number of the TCP connection, counted from 1.
     :param reused: whether that connection had answered a request before.
     :param at: Unix time of arrival in seconds.
-    :param status: HTTP status answered, or None when no answer was begun.
-    :param job: id of the job that the request made, or None.
+    :param status: HTTP status of the answer, or None if none was begun.
+    :param job: id of the job that the request created, or None.
     """
 
     method: str
@@ -98,7 +98,7 @@ def record_of(
     :param scope: its ASGI scope.
     :param route: name of its route.
     :param raw: its body in bytes; empty for an upload.
-    :param api_key: the key that is right at this moment.
+    :param api_key: the key that is valid at this moment.
     """
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"] if name != b"cookie"}
     if "authorization" in headers:

@@ -1,4 +1,4 @@
-"""Turn pictures into a clip: a slow camera move over one, or the frames of a video, as what plays in a browser."""
+"""Turns pictures into a clip that plays in a browser: a slow camera move over one, or the frames of a video."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Point = tuple[float, float]
 
 
 class RenderingStopped(Exception):
-    """The sandbox ends while a clip is rendered."""
+    """The sandbox was closed while a clip was rendered."""
 
 
 class Film(Protocol):
@@ -62,7 +62,7 @@ class Film(Protocol):
 @discreet
 @dataclass(frozen=True)
 class Clip:
-    """A camera move over a picture, slowly into it, or across to the whole end picture.
+    """A camera move over a picture: slowly into it, or across to the whole end picture.
 
     :param picture: the first frame.
     :param end_picture: the last frame, or None.
@@ -102,7 +102,7 @@ class Clip:
 @discreet
 @dataclass(frozen=True)
 class Footage:
-    """The frames of a video that was sent; where it ends too soon, its last one stays.
+    """The frames of a video that was sent; if it is too short, its last frame stays.
 
     :param data: of the video.
     :param start: where in it to begin, in seconds.
@@ -139,9 +139,9 @@ def frame_count(seconds: float) -> int:
 
 
 def clip_size(width: int, height: int, resolution: str) -> tuple[int, int]:
-    """Return width and height in pixels: the picture's own shape, its short side as the resolution says.
+    """Return width and height in pixels: the picture's own shape, with the short side of the resolution.
 
-    Both are even, as H.264 needs; shapes beyond 21:9 are cut to it.
+    Both are even, as H.264 requires; shapes beyond 21:9 are cut to it.
 
     :param width: of the picture, in pixels.
     :param height: of the picture, in pixels.
@@ -156,7 +156,7 @@ def clip_size(width: int, height: int, resolution: str) -> tuple[int, int]:
 def opened(data: bytes) -> Iterator[InputContainer]:
     """Open a file that was sent.
 
-    :raises UnreadablePictureError: when it cannot be read, then or while it is.
+    :raises UnreadablePictureError: it cannot be read, at once or later.
     """
     try:
         # A playlist or a subtitle could name other files or hosts: no protocol but the buffer itself.
@@ -169,7 +169,7 @@ def opened(data: bytes) -> Iterator[InputContainer]:
 def decode(data: bytes) -> VideoFrame:
     """Return the first picture in the data, upright.
 
-    :raises UnreadablePictureError: when there is none.
+    :raises UnreadablePictureError: there is none.
     """
     with opened(data) as container:
         return upright(next(container.decode(video=0)))
@@ -178,7 +178,7 @@ def decode(data: bytes) -> VideoFrame:
 def moves(data: bytes) -> bool:
     """Return whether there is more than one picture in the data.
 
-    :raises UnreadablePictureError: when there is none.
+    :raises UnreadablePictureError: there is none.
     """
     with opened(data) as container:
         frames = container.decode(video=0)
@@ -187,28 +187,28 @@ def moves(data: bytes) -> bool:
 
 
 def check_audible(data: bytes) -> None:
-    """Look for sound in the data.
+    """Check that there is sound in the data.
 
-    :raises UnreadablePictureError: when there is none.
+    :raises UnreadablePictureError: there is none.
     """
     with opened(data) as container:
         next(container.decode(audio=0))
 
 
 def upright(frame: VideoFrame) -> VideoFrame:
-    """Return a picture as it is meant to be seen."""
+    """Return a picture upright."""
     turns = round(frame.rotation / 90) % 4
     return _turned(frame, turns) if turns else frame
 
 
 def _turned(frame: VideoFrame, turns: int) -> VideoFrame:
-    """Turn a picture by quarter turns counter-clockwise: phones note the turn rather than turning it."""
+    """Turn a picture by quarter turns counter-clockwise: phones only store the turn."""
     pixels = np.rot90(frame.reformat(format="rgb24").to_ndarray(), turns)
     return VideoFrame.from_ndarray(np.ascontiguousarray(pixels, dtype=np.uint8), format="rgb24")
 
 
 def neutral_picture(seed: str, width: int = 1280, height: int = 720) -> VideoFrame:
-    """Draw a picture for a prompt, or an input that the sandbox does not fetch; the same seed gives the same one."""
+    """Draw a picture for a prompt, or for an input that the sandbox does not fetch; equal seeds give equal ones."""
     digest = hashlib.sha256(seed.encode("utf-8", "replace")).digest()
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     pixels = np.empty((height, width, 3), np.float32)
@@ -222,12 +222,12 @@ def neutral_picture(seed: str, width: int = 1280, height: int = 720) -> VideoFra
 
 
 class Camera:
-    """Looks at a still picture through a window that moves by fractions of a pixel.
+    """Shows a still picture through a window that moves by fractions of a pixel.
 
     The picture is enlarged first, so that the nearest sample is a fraction of a pixel off at most: in a move
-    this slow, steps of whole pixels would be seen as a jitter, and interpolating each frame costs far more.
+    this slow, steps of whole pixels would look like a jitter, and interpolating each frame costs far more.
 
-    :param picture: what to look at; it fills the frame, what stands out is cut off evenly.
+    :param picture: what to show; it fills the frame, and the surplus is cut off evenly.
     :param width: of the frames, in pixels.
     :param height: of the frames, in pixels.
     """
@@ -254,7 +254,7 @@ class Camera:
         """Return one frame.
 
         :param zoom: 1 shows the whole picture, 2 half of its width.
-        :param centre: where the window lies in the room that the zoom leaves, 0 to 1 across and down.
+        :param centre: position of the window in the room that the zoom leaves, 0 to 1 across and down.
         """
         frame = VideoFrame(self._width, self._height, "yuv420p")
         for index, plane in enumerate(self._planes):
@@ -297,10 +297,10 @@ def _eased(progress: float) -> float:
 
 
 def render(film: Film, target: Path, stopped: Callable[[], bool] = lambda: False) -> None:
-    """Write 24 frames a second; an MP4 as H.264 (yuv420p), index first, so that it plays while it loads.
+    """Write 24 frames per second; an MP4 as H.264 (yuv420p), index first, so that it plays while it loads.
 
     :param target: file to write, with the suffix of an MP4, WebM or GIF.
-    :param stopped: asked before each frame; True ends the rendering by :class:`RenderingStopped`.
+    :param stopped: called before each frame; True ends the rendering with :class:`RenderingStopped`.
     """
     options = {"movflags": "+faststart"} if target.suffix == ".mp4" else {}
     with av.open(str(target), "w", format=target.suffix[1:], options=options) as output:

@@ -1,4 +1,4 @@
-"""A sandbox as a whole: its state, and the server that shows it on 127.0.0.1."""
+"""A whole sandbox: its state, and the server on 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class Sandbox(Stage):
     """Run a local Magic Hour that renders, on 127.0.0.1, in threads of this process.
 
     Use it as a context manager, or call :meth:`start` and :meth:`close`. It leaves nothing behind: threads
-    end, and uploads and clips lie in a temporary folder that is removed. No request ever leaves the machine:
-    pictures at other hosts are replaced by a drawn one.
+    end, and uploads and clips are in a temporary folder that is removed. No request ever leaves the machine:
+    pictures on other hosts are replaced by a drawn one.
 
     :param api_key: the key that is accepted: ASCII without blanks.
     :param port: port to listen on, up to 65535; 0 for a free one.
     :param render_seconds: seconds from create to complete.
-    :param credits: what the account has at first, in credits.
+    :param credits: that the account has at first.
     :param render: False gives every job the same tiny clip, for load tests; it needs neither PyAV nor numpy.
-    :raises ImportError: when rendering is asked for and what renders is not installed.
-    :raises ValueError: for a value that cannot be.
+    :raises ImportError: rendering needs a package that is not installed.
+    :raises ValueError: for an impossible value.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Sandbox(Stage):
 
     @property
     def url(self) -> str:
-        """Base URL, without a slash at its end; the port is known once it was started."""
+        """Base URL, without a trailing slash; the port is known once it was started."""
         return f"http://{HOST}:{self._port}"
 
     @property
@@ -75,9 +75,9 @@ class Sandbox(Stage):
         return json.dumps({"conn_type": "magichour", "host": self.url, "password": self.api_key})
 
     def start(self) -> None:
-        """Listen, and return when requests are answered; after :meth:`stop` at the same port as before.
+        """Listen, and return once requests are answered; after :meth:`stop` on the same port as before.
 
-        :raises OSError: when the port is taken.
+        :raises OSError: the port is taken.
         """
         if self._server is not None:
             return
@@ -88,13 +88,13 @@ class Sandbox(Stage):
         self._server = server
 
     def stop(self) -> None:
-        """Stop listening and cut all connections; jobs and settings are kept and the clock runs on."""
+        """Stop listening and cut all connections; jobs and settings are kept, and jobs continue."""
         if self._server is not None:
             self._server.stop()
             self._server = None
 
     def close(self) -> None:
-        """Stop, give up what is being rendered, and remove all files."""
+        """Stop, abandon what is being rendered, and remove all files."""
         self.stop()
         super().close()
 

@@ -1,4 +1,4 @@
-"""What may be changed while a sandbox runs."""
+"""Settings that may be changed while a sandbox runs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ DEFAULT_API_KEY = "mhk_sandbox"
 @discreet
 @dataclass
 class Settings:
-    """Behaviour of one sandbox. Every field may be set at run time and holds from the next request on.
+    """Behaviour of one sandbox. Every field may be set at run time and applies from the next request on.
 
     :param api_key: the one key that is accepted; replacing it revokes the old one at once.
-    :param credits: what the account had before the first job, in credits.
-    :param render_seconds: seconds from create to complete; rendering the file may make it longer.
-    :param render: False gives every job the same tiny clip and never looks at the pictures, for load tests.
-    :param deprecated_fields: whether GET carries ``download`` and ``total_frame_cost``.
-    :param error_codes: whether error bodies carry ``code`` next to ``message``, as since September 2026.
+    :param credits: that the account had before the first job.
+    :param render_seconds: seconds from create to complete; rendering the file may take longer.
+    :param render: False gives every job the same tiny clip and never reads the pictures, for load tests.
+    :param deprecated_fields: whether GET has ``download`` and ``total_frame_cost``.
+    :param error_codes: whether error bodies have ``code`` next to ``message``, as since September 2026.
     :param deleted: how GET shows a deleted project: ``disabled`` (``enabled: false``) or ``missing`` (404).
     :param upload_lifetime: seconds an upload URL lives.
     :param download_lifetime: seconds a download URL lives.
@@ -54,7 +54,7 @@ class Settings:
 
         :param changes: field names and their new values.
         :raises TypeError: for a name that is not a setting, or a value of the wrong type.
-        :raises ValueError: for a key that no request can carry, or a number that cannot be.
+        :raises ValueError: for a key that no request can have, or an impossible number.
         """
         check_fields(type(self), changes)
         check_values(changes)
@@ -63,16 +63,16 @@ class Settings:
 
 
 def check_port(port: int) -> None:
-    """Check that a TCP port can be listened on, or is 0.
+    """Check that a number is a TCP port, or 0.
 
-    :raises ValueError: when it cannot.
+    :raises ValueError: it is not.
     """
     if not 0 <= port <= 65535:
         raise ValueError(f"port: {port} is not a number from 0 to 65535")
 
 
 def check_values(values: Mapping[str, Any]) -> None:
-    """Check what a type does not say.
+    """Check the values of settings.
 
     :param values: by the setting's name; of the right type.
     :raises ValueError: naming the setting and what is allowed.
@@ -87,7 +87,7 @@ def check_values(values: Mapping[str, Any]) -> None:
 
 
 def check_fields(kind: type[Any], values: Mapping[str, Any]) -> None:
-    """Check names, and types as far as they are plain, against a dataclass: they may come from JSON.
+    """Check names, and plain types, against a dataclass: they may come from JSON.
 
     :raises TypeError: naming the field.
     """

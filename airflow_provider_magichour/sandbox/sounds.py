@@ -1,4 +1,4 @@
-"""What is heard: a quiet tone under a clip, and a tune of a file of its own."""
+"""Sound: a quiet tone in a clip, and a tune in a file of its own."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ NOTE_SAMPLES = SAMPLE_RATE // 3
 
 Samples = NDArray[np.float32]
 Wave = Callable[[int, int], Samples]
-"""Returns the samples from one number to another."""
+"""Returns the samples from one sample number to another."""
 
 
 class Sound:
-    """Sound that is written piece by piece, so that it lies beside the picture in the file.
+    """Sound that is written piece by piece, so that it is interleaved with the picture.
 
     :param output: the file.
     :param seconds: its length in seconds.
     :param codec: such as ``aac``.
-    :param wave: what is heard.
+    :param wave: the samples.
     """
 
     def __init__(self, output: OutputContainer, seconds: float, codec: str, wave: Wave) -> None:
@@ -44,7 +44,7 @@ class Sound:
         self._written = 0
 
     def play_until(self, seconds: float) -> None:
-        """Write what is heard up to here."""
+        """Write the sound up to here."""
         end = min(self._total, round(seconds * SAMPLE_RATE))
         if end > self._written:
             samples = self._wave(self._written, end)[None, :]
@@ -83,10 +83,10 @@ def tune(seed: str) -> Wave:
 def record(wave: Wave, seconds: float, target: Path, stopped: Callable[[], bool]) -> None:
     """Write an MP3.
 
-    :param wave: what is heard.
+    :param wave: the samples.
     :param seconds: its length in seconds.
     :param target: file to write.
-    :param stopped: asked for each second; True leaves it at that.
+    :param stopped: called for each second; True stops early.
     """
     with av.open(str(target), "w", format="mp3") as output:
         sound = Sound(output, seconds, "libmp3lame", wave)

@@ -1,4 +1,4 @@
-"""What one sandbox knows and holds, whoever asks: its API, its control routes, its owner."""
+"""The state of one sandbox, shared by its API, its control routes and its owner."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from airflow_provider_magichour.sandbox.uploads import Signer, Uploads
 
 
 class Stage:
-    """The state of one sandbox. Uploads and clips lie in a temporary folder that :meth:`close` removes.
+    """The state of one sandbox. Uploads and clips are in a temporary folder that :meth:`close` removes.
 
     :param settings: what can be changed at run time.
     """
@@ -33,7 +33,7 @@ class Stage:
         self.studio = Studio(Path(self._folder.name), Inputs(self.uploads, self.jobs.result_of))
 
     def close(self) -> None:
-        """Give up what is being rendered, and remove all files."""
+        """Abandon what is being rendered, and remove all files."""
         self.studio.close()
         self._folder.cleanup()
 
@@ -49,12 +49,12 @@ class Stage:
         outputs: int = 1,
         script: JobScript | dict[str, Any] | None = None,
     ) -> Job:
-        """Make a job without a request.
+        """Create a job without a request.
 
         :param kind: ``video``, ``image`` or ``audio``.
         :param name: its name.
         :param price: what is charged, in credits.
-        :param outputs: how many downloads it has once it is complete.
+        :param outputs: how many downloads it has when it is complete.
         :param script: how it goes.
         """
         script = JobScript(**script) if isinstance(script, dict) else script or JobScript()

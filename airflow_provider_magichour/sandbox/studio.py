@@ -1,4 +1,4 @@
-"""Renders orders in the background, one after the other, and remembers what it has rendered."""
+"""Renders orders in the background, one by one, and remembers what it has rendered."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_magichour.sandbox.extra import extra_explained
 from airflow_provider_magichour.sandbox.inputs import Input, Inputs
 from airflow_provider_magichour.sandbox.orders import MOVING, Order
 
-# PyAV and numpy are imported to render, and for nothing else: a sandbox that does not render works without them.
+# PyAV and numpy are imported only for rendering: a sandbox that does not render works without them.
 if TYPE_CHECKING:
     from airflow_provider_magichour.sandbox.rendering import Film
 
@@ -29,7 +29,7 @@ MEDIA_TYPES: Mapping[str, str] = {
     ".webp": "image/webp",
 }
 FACES = 2
-"""How many faces are found, whoever is in the picture."""
+"""How many faces are found in any picture."""
 
 
 @discreet
@@ -37,8 +37,8 @@ FACES = 2
 class Output:
     """One rendered file.
 
-    :param width: in pixels, -1 where that says nothing.
-    :param height: in pixels, -1 where that says nothing.
+    :param width: in pixels, -1 if it has none.
+    :param height: in pixels, -1 if it has none.
     """
 
     file: Path
@@ -47,7 +47,7 @@ class Output:
 
     @property
     def name(self) -> str:
-        """Last segment of the download URL; the real service's is the same for all videos, too."""
+        """Last segment of the download URL; the real service also uses the same one for all videos."""
         return f"output{self.file.suffix}"
 
     @property
@@ -55,7 +55,7 @@ class Output:
         return MEDIA_TYPES[self.file.suffix]
 
 
-# Rendered once by this sandbox, of a picture that shows nothing in particular.
+# Rendered once by this sandbox, from a neutral picture.
 SAMPLES = {
     "video": Output(Path(__file__).parent / "samples" / "output.mp4", 640, 360),
     "image": Output(Path(__file__).parent / "samples" / "output.png", 320, 180),
@@ -64,9 +64,9 @@ SAMPLES = {
 
 
 def check_rendering() -> None:
-    """Import what renders.
+    """Import what rendering needs.
 
-    :raises ImportError: saying what is missing, and that not rendering does without.
+    :raises ImportError: saying what is missing, and that a sandbox without rendering does not need it.
     """
     with extra_explained():
         from airflow_provider_magichour.sandbox import pictures, rendering  # noqa: F401
@@ -78,7 +78,7 @@ Outputs = tuple[Output, ...]
 class Studio:
     """Renders in a thread of its own, one job after the other; equal orders are rendered once.
 
-    :param folder: where results are written; it is the caller's to remove, after :meth:`close`.
+    :param folder: where results are written; the caller removes it after :meth:`close`.
     :param inputs: finds the files that were sent.
     """
 
@@ -94,11 +94,11 @@ class Studio:
         return self._thread.submit(self._make, order)
 
     def faces(self, path: str) -> Future[Outputs]:
-        """Cut what may be faces out of a picture or video; the future fails as that of :meth:`make`."""
+        """Cut out parts of a picture or video as faces; the future fails as that of :meth:`make`."""
         return self._thread.submit(self._faces, path)
 
     def sample(self, kind: str) -> Future[Outputs]:
-        """Return a small result that shows nothing in particular, the same each time.
+        """Return a small neutral result, the same each time.
 
         :param kind: ``video``, ``image`` or ``audio``.
         """
@@ -107,7 +107,7 @@ class Studio:
         return done
 
     def close(self) -> None:
-        """Stop rendering; what is under way is given up."""
+        """Stop rendering; what is under way is abandoned."""
         self._stopped.set()
         self._thread.shutdown(wait=True, cancel_futures=True)
 
@@ -115,7 +115,7 @@ class Studio:
         check_rendering()
         inputs = [self._inputs.find(path, media) for path, media in order.files]
         seen = [each for each in inputs if not each.is_sound]
-        # Where something is seen of what was sent, the prompt changes nothing.
+        # If a picture or video was sent, the prompt changes nothing.
         seed = "" if seen and order.tool.kind == "video" else order.seed
         shape = (order.seconds, order.start, order.resolution, order.size, order.audio)
         key = (order.tool.kind, seed, *shape, *(each.key for each in inputs))
@@ -171,7 +171,7 @@ class Studio:
 
 
 def _film_of(order: Order, seen: list[Input]) -> Film:
-    """Return what an order films: the video that was sent, or else the pictures, or else one of the prompt."""
+    """Return an order's film: of the video that was sent, else of the pictures, else of one drawn for the prompt."""
     from airflow_provider_magichour.sandbox.pictures import picture_size
     from airflow_provider_magichour.sandbox.rendering import Clip, Footage, neutral_picture
 

@@ -1,4 +1,4 @@
-"""TCP connections that can be cut: what the ASGI interface does not offer."""
+"""TCP connections that can be cut, which the ASGI interface does not offer."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ class SandboxConnection(H11Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether it waits for a next request."""
+        """Whether it waits for another request."""
         return self.cycle is None or self.cycle.response_complete
 
     async def wait_gone(self, seconds: float | None) -> None:
-        """Wait until the connection has ended, or for so many seconds; None for ever."""
+        """Wait until the connection has ended, or for so many seconds; None waits forever."""
         try:
             await asyncio.wait_for(self._gone.wait(), seconds)
         except TimeoutError:
             return
 
     async def cut(self, *, reset: bool = False) -> None:
-        """Close the connection, whatever was promised on it.
+        """Close the connection, even within an answer.
 
-        :param reset: by a TCP reset; otherwise what was sent arrives, then the end.
+        :param reset: by a TCP reset; otherwise what was sent still arrives.
         """
         if reset:
             self.reset()

@@ -1,4 +1,4 @@
-"""The file storage: signed URLs that expire, and the folder with what was uploaded."""
+"""The file storage: signed URLs that expire, and the folder of uploads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from airflow_provider_magichour.sandbox.recording import KEPT
 class Signer:
     """Signs paths of one sandbox, with a secret of its own: URLs of another one are refused.
 
-    ``issued`` has the signatures handed out, the last 50,000, whether or not anybody came with them.
+    ``issued`` has the last 50,000 signatures that were handed out, used or not.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Signer:
         """Return the query string that makes a path usable.
 
         :param method: ``PUT`` or ``GET``.
-        :param expires: Unix time in seconds at which it stops being usable.
+        :param expires: Unix time in seconds at which it expires.
         """
         until = math.ceil(expires * 1000)
         signature = self._signature(method, path, str(until))
@@ -37,9 +37,9 @@ class Signer:
         return f"Expires={until}&Signature={signature}"
 
     def check(self, method: str, path: str, query: Mapping[str, str], expired: StoreRefused) -> None:
-        """Refuse a path that is not signed for this method, or no longer.
+        """Refuse a path that is not signed for this method, or has expired.
 
-        :param expired: what is raised for a good signature that has expired.
+        :param expired: raised for a valid signature that has expired.
         """
         until = query.get("Expires", "")
         signature = self._signature(method, path, until)
@@ -56,7 +56,7 @@ class Signer:
 class Uploads:
     """What was uploaded, one file per path handed out.
 
-    :param folder: where the files lie; it is the caller's to remove.
+    :param folder: of the files; the caller removes it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -64,10 +64,10 @@ class Uploads:
         self._handed_out: dict[str, Path] = {}
 
     def hand_out(self, kind: str, extension: str) -> str:
-        """Return a new path in the API's manner, such as ``api-assets/<id>/image.png``."""
+        """Return a new path like the API's, such as ``api-assets/<id>/image.png``."""
         name = secrets.token_hex(12)
         path = f"api-assets/{name}/{kind}.{extension}"
-        # Without an extension, so that the decoder judges a picture by its bytes alone.
+        # Without an extension, so that the decoder goes only by a picture's bytes.
         self._handed_out[path] = self._folder / name
         return path
 
@@ -76,6 +76,6 @@ class Uploads:
         return self._handed_out[path]
 
     def find(self, path: str) -> Path | None:
-        """Return the uploaded file, or None when the path was never handed out or nothing was put there."""
+        """Return the uploaded file, or None if the path was never handed out or nothing was uploaded to it."""
         file = self._handed_out.get(path)
         return file if file is not None and file.exists() else None

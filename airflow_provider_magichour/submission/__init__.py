@@ -1,1 +1,1 @@
-"""Submitting once: a task that runs again finds what it has paid for."""
+"""Submitting once: a task that runs again finds the project that it has paid for."""

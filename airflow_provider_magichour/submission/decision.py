@@ -22,8 +22,8 @@ Action = Literal["submit", "reattach", "return", "unsure", "blocked", "fail"]
 class Decision:
     """What this run of the task does.
 
-    :param action: ``submit`` anew; ``reattach`` to an active project; ``return`` a complete one; ``unsure``: a project
-        may exist; ``blocked``: the API does not say, nothing may be sent; ``fail``: for good.
+    :param action: ``submit`` a new project; ``reattach`` to an active one; ``return`` a complete one; ``unsure``: a
+        project may exist; ``blocked``: the API does not say, so nothing may be sent; ``fail``: for good.
     :param why: one line for the log or the error.
     :param warn: whether the line is a warning.
     """
@@ -34,7 +34,7 @@ class Decision:
 
 
 def project_to_look_at(record: Record | Unreadable | None, fingerprints: Sequence[str]) -> str | None:
-    """Return the id of the recorded project, when what the API says of it matters."""
+    """Return the id of the recorded project if its state matters."""
     if not isinstance(record, Record) or record.project_id is None:
         return None
     return record.project_id if _is_ours(record, fingerprints) else None
@@ -57,8 +57,8 @@ def decide(
 
     :param record: what the state store holds.
     :param fingerprints: of the request that this run would send, by the rules of all releases.
-    :param seen: what the API says of the recorded project, or its error; None where there is nothing to ask.
-    :param max_tries: of this run: an automatic retry leaves it, a clear sets it to tries used plus retries.
+    :param seen: the recorded project as the API shows it, or the API's error; None if there is nothing to read.
+    :param max_tries: of this run: an automatic retry leaves it as it is, clearing the task raises it.
     :param now: seconds since the epoch.
     :param key: of the record, for messages.
     """
@@ -101,7 +101,7 @@ def _about_project(record: Record, project: Project, max_tries: int, key: str) -
 
 
 def _about_failed(record: Record, project: Project, max_tries: int, key: str) -> Decision:
-    """A failed project's credits are refunded, so a new one may be made; but not of one that a person has chosen."""
+    """A failed project is refunded, so a new one may be submitted, but not in place of one that a person adopted."""
     ended = f"Project {project.id} {project.ending}"
     if record.adopted or record.is_adoption:
         return Decision(
@@ -110,21 +110,21 @@ def _about_failed(record: Record, project: Project, max_tries: int, key: str) ->
         )
     if project.is_canceled and not _is_cleared(record, max_tries):
         return Decision(
-            "fail", f"{ended}: a person did that, so it is not made again. Clear the task to submit a new one"
+            "fail", f"{ended}: a person did that, so a retry would not be wanted. Clear the task to submit a new one"
         )
     return Decision("submit", f"{ended} and cost {cost_text(project.credits_charged)}: submitting a new one")
 
 
 def adopted_advice(key: str = KEY) -> str:
-    """Say what a person may do about a project that was adopted and failed: a clear alone fails again."""
+    """Say what a person can do about an adopted project that failed: clearing the task alone fails again."""
     return (
         f"It was adopted, so nothing is submitted in its place. Put another id into {key}, or delete that key to "
-        "submit anew, and clear the task"
+        "submit a new one, and clear the task"
     )
 
 
 def _is_cleared(record: Record, max_tries: int) -> bool:
-    """Whether a person has cleared the task since the run that was noted; a retry leaves ``max_tries`` as it is."""
+    """Whether a person has cleared the task since the recorded run; a retry leaves ``max_tries`` as it is."""
     return record.max_tries is not None and max_tries > record.max_tries
 
 
@@ -158,12 +158,12 @@ def unsure_message(record: Record | Unreadable | None, why: str, *, key: str = K
     :param record: what the state store holds.
     :param why: what became of the answer.
     :param key: of the record.
-    :param resubmits: whether the next try submits anew by itself.
+    :param resubmits: whether the next attempt submits again by itself.
     """
     known = record if isinstance(record, Record) else Record()
     facts = [
-        "It is not known whether Magic Hour made a project.",
-        f"A create was sent at {known.intent_at or 'an unknown time'} and {why}.",
+        "It is not known whether Magic Hour created a project.",
+        f"A create request was sent at {known.intent_at or 'an unknown time'} and {why}.",
         f"Name: {known.name}" if known.name else "",
         f"Request: {json.dumps(known.request, ensure_ascii=False)}" if known.request else "",
     ]
@@ -172,9 +172,9 @@ def unsure_message(record: Record | Unreadable | None, why: str, *, key: str = K
         f"Look for {'that name' if known.name else 'a clip of this task'} at {LIBRARY}.",
         '- It is there: adopt it. Put {"project_id": "<its id>"} into the key',
         f"  {key} of this task (tab Storage, or REST) and clear the task.",
-        "- It is not: delete that key and clear the task. It submits anew.",
-        "With on_unsure_submission='resubmit' it submits anew by itself, and may pay twice.",
+        "- It is not: delete that key and clear the task, which submits a new project.",
+        "With on_unsure_submission='resubmit' a task submits again by itself, and may pay twice.",
     ]
     if resubmits:
-        ways_out = ["The next try submits anew, as on_unsure_submission='resubmit' says, and may pay twice."]
+        ways_out = ["The next attempt submits again, as on_unsure_submission='resubmit' says, and may pay twice."]
     return "\n".join(line for line in [*facts, *ways_out] if line)

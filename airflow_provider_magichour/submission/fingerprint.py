@@ -1,4 +1,4 @@
-"""What tells one request from another: no release may change a rule that has been used. Pure."""
+"""Fingerprints tell one request from another: no release may change a rule that has been used. Pure."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from airflow_provider_magichour.api.tools import Request
 def fingerprints(
     request: Request, *, files: Mapping[str, str], old_files: Mapping[str, str], conn_id: str, host: str
 ) -> tuple[str, str]:
-    """Return what tells one request from another, stable over releases: by the rule of today, and by that of 0.1.0.
+    """Return a request's fingerprints, stable over releases: by today's rule, and by that of 0.1.0.
 
     :param request: the ``name`` in its body does not count.
-    :param files: identity of the bytes behind a file field, by its path; replaces what the body says there.
-    :param old_files: the same as 0.1.0 would have told them.
-    :param conn_id: the connection, as another account is another project.
+    :param files: identity of the bytes behind a file field, by its path; replaces the body's value.
+    :param old_files: the same by the rule of 0.1.0.
+    :param conn_id: of the connection, as another account means another project.
     :param host: the API's base URL.
     """
     named = {path: files.get(path, value) for path, value in request.files.items()}
@@ -50,10 +50,10 @@ def _digest(told: Mapping[str, Any]) -> str:
 class Signing:
     """How one service signs URLs.
 
-    :param marks: parameters that are all there, in lower case, where a URL is signed so.
+    :param marks: parameters, in lower case, that all appear in a URL signed this way.
     :param also: further parameters that belong to the signature.
-    :param value: what the value of the first mark looks like.
-    :param path: what stands in the path of the URL.
+    :param value: pattern of the first mark's value.
+    :param path: pattern in the path of the URL.
     """
 
     marks: tuple[str, ...]
@@ -62,7 +62,7 @@ class Signing:
     path: str = ""
 
     def covers(self, path: str, parameters: Mapping[str, str]) -> bool:
-        """Whether a URL is signed so."""
+        """Whether a URL is signed this way."""
         if not all(mark in parameters for mark in self.marks) or self.path not in path:
             return False
         return bool(re.match(self.value, parameters[self.marks[0]]))
@@ -74,8 +74,8 @@ def _prefixed(prefix: str, names: str) -> tuple[str, ...]:
 
 AZURE = tuple("se st sp sr spr sip ss srt sdd si ses scid saoid suoid skoid sktid skt ske sks skv sduoid".split())
 
-# Each with the page that names its parameters, read in 2026. What is in doubt counts: a clip too many is told in the
-# log, a wrong one is noticed by nobody.
+# Each with the page that names its parameters, read in 2026. When in doubt a parameter counts: a clip too many is
+# logged, a wrong one is noticed by nobody.
 SIGNINGS = (
     # AWS, Authenticating requests: using query parameters (Signature Version 4); R2, B2 and MinIO sign likewise
     Signing(
@@ -137,7 +137,7 @@ SIGNINGS = (
 URL = re.compile(r"\A\s*+https?://\S", re.IGNORECASE)
 DEFAULT_PORTS = {"http": 80, "https": 443}
 DEEPEST = 3
-"""URLs within URLs whose signatures are looked for."""
+"""How deep URLs within URLs are searched for signatures."""
 
 
 def _at_any_depth(value: Any) -> Any:
@@ -149,7 +149,7 @@ def _at_any_depth(value: Any) -> Any:
 
 
 def _canonical(url: str, depth: int = DEEPEST) -> str:
-    """Return a URL in one of its spellings, without login and signature; any other text as it is."""
+    """Return a URL normalized, without login and signature; any other text as it is."""
     if not depth or not URL.match(url):
         return url
     try:
@@ -174,10 +174,10 @@ def _unsigned_query(path: str, query: str, depth: int) -> str:
     return urlencode([(name, _canonical(value, depth - 1)) for name, value in kept])
 
 
-# Version 1, of release 0.1.0: what it has recorded is known by it.
+# Version 1, of release 0.1.0: its records have to be recognized.
 
-# The first two kinds are S3's and Google's own; the short names of Azure, CloudFront and others count only beside a
-# signature, as they may mean anything elsewhere.
+# The first two kinds are S3's and Google's own; the short names of Azure, CloudFront and others count only next to a
+# signature, as elsewhere they may mean anything.
 SIGNATURE_PARAMETERS = frozenset(
     "signature expires key-pair-id policy awsaccesskeyid ossaccesskeyid googleaccessid security-token "
     "se sp sv sr sig st spr skoid sktid skt ske sks skv ses sip".split()

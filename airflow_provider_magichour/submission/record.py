@@ -1,4 +1,4 @@
-"""The record of a submission: what is remembered, and where Airflow keeps it (task state store, Airflow 3.3)."""
+"""The record of a submission: what it holds, and where Airflow keeps it (task state store, Airflow 3.3)."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ UPLOAD_KEPT = 7 * 24 * 3600
 
 
 PREVIOUS_KEPT = 20
-"""Paid projects that are remembered besides the one that counts."""
+"""How many earlier paid projects are remembered besides the current one."""
 
 UPLOAD_MARGIN = 3600
-"""Seconds before that in which a remembered upload is no longer relied on."""
+"""Seconds before its expiry from which a remembered upload is no longer used."""
 
 
 class Upload(Discreet):
     """A file that was uploaded for this task.
 
     :param source: where it was read.
-    :param file: which bytes: size and checksum, or what its store says instead of one.
+    :param file: identity of its bytes: size and checksum, or what its store has instead.
     :param file_path: where the API has them.
     :param uploaded_at: when (ISO 8601).
-    :param account: a digest of connection, host and key with which it was uploaded: others cannot use it;
-        nobody can where there is none.
-    :param sha256: checksum of what was uploaded: with it the same bytes are known under another etag.
+    :param account: a digest of the connection, host and key that uploaded it: no other can use it; without one it is
+        never reused.
+    :param sha256: checksum of what was uploaded, to recognize the same bytes under another ETag.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -57,7 +57,7 @@ class Upload(Discreet):
 
 
 class Returned(Discreet):
-    """Noted once Airflow has taken the task as succeeded: with it a cleared success is told from a retry."""
+    """Written once Airflow has recorded the task's success: tells a cleared success from a retry."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -69,12 +69,12 @@ class Returned(Discreet):
 class Paid(Discreet):
     """A project that the task instance has paid for.
 
-    :param project_id: the API's answer; alone in a record, it was put there by a person to be adopted.
+    :param project_id: the API's answer; alone in a record, a person put it there to be adopted.
     :param fingerprint: of the request.
     :param submitted_at: when the API answered (ISO 8601).
-    :param credits_charged: what the API said it costs.
+    :param credits_charged: what it costs, as the API said.
     :param adopted: whether a person put the project id there.
-    :param max_tries: of the task's last run that had to do with it.
+    :param max_tries: of the last run of the task that used it.
     :param returned: the result that the task has returned.
     """
 
@@ -90,15 +90,15 @@ class Paid(Discreet):
 
 
 class Record(Paid):
-    """What is remembered of a submission; with the fields of :class:`Paid`, of the one that counts.
+    """What is remembered of a submission; the fields of :class:`Paid` are those of the current one.
 
-    :param intent_at: when the create was about to be sent (ISO 8601).
+    :param intent_at: when the create request was about to be sent (ISO 8601).
     :param name: the project's name in the library.
     :param request: what was sent, without queries of URLs.
     :param uploads: files already uploaded, by argument.
-    :param previous: what this task instance has paid for before, the newest last.
-    :param gateway_failures: how many creates since the last project a gateway answered with 502 or 503.
-    :param not_before: when the next create may be sent (ISO 8601), after such an answer.
+    :param previous: what this task instance has paid for before, newest last.
+    :param gateway_failures: how many create requests since the last project got a gateway's 502 or 503.
+    :param not_before: when the next create request may be sent (ISO 8601), after such an answer.
     """
 
     version: Literal[1] = 1
@@ -112,29 +112,29 @@ class Record(Paid):
 
     @property
     def is_adoption(self) -> bool:
-        """Whether a person put this id there; it belongs to whatever request the task makes."""
+        """Whether a person put this id there; it counts for any request of the task."""
         return self.project_id is not None and self.intent_at is None and self.fingerprint is None
 
     @property
     def is_unsure(self) -> bool:
-        """Whether a create was about to be sent, and its answer is not known."""
+        """Whether a create request was about to be sent, and its answer is not known."""
         return self.intent_at is not None and self.project_id is None
 
     def to_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json", exclude_none=True)
 
     def without_uploads(self) -> Record:
-        """Return this record, whose uploads are not to be used again; which bytes they were is still known."""
+        """Return this record with uploads that are not reused; the identities of their bytes are kept."""
         spoilt = {name: upload.model_copy(update={"account": None}) for name, upload in self.uploads.items()}
         return self.model_copy(update={"uploads": spoilt})
 
     def without_submission(self, fingerprints: Sequence[str]) -> Record:
-        """Return what is left when no project of the request at hand exists; what was paid for before is.
+        """Return this record without a current project; what was paid for moves to ``previous``.
 
-        That a project was returned is remembered with it only where it is replaced by one of the same request: whoever
-        goes back to a request that was changed meanwhile wants its project.
+        ``returned`` is kept only with a project that is replaced by one of the same request: a user who goes back to an
+        earlier request wants its project.
 
-        :param fingerprints: of the request at hand, by the rules of all releases.
+        :param fingerprints: of the current request, by the rules of all releases.
         """
         previous = self.previous
         if self.project_id is not None:
@@ -150,9 +150,9 @@ class Record(Paid):
         )
 
     def recalled(self, fingerprints: Sequence[str]) -> Record:
-        """Return this record, or where the task has paid for these fingerprints before, one about that project.
+        """Return this record, or if the task has paid for these fingerprints before, one about that project.
 
-        :param fingerprints: of the request at hand, by the rules of all releases.
+        :param fingerprints: of the current request, by the rules of all releases.
         """
         if self.is_unsure or self.is_adoption or self.fingerprint in fingerprints:
             return self
@@ -165,7 +165,7 @@ class Record(Paid):
 
 
 def _newest_of(*paid: Paid) -> tuple[Paid, ...]:
-    """Return what is to be remembered: what a later project of the same request has replaced is forgotten first."""
+    """Return the projects to remember: those replaced by a later one of the same request are dropped first."""
     kept = list(paid)
     while len(kept) > PREVIOUS_KEPT:
         prints = [each.fingerprint for each in kept]
@@ -186,13 +186,13 @@ class Unreadable:
 def read_record(value: Any) -> Record | Unreadable:
     """Read what the state store holds; a plain project id counts as one to adopt."""
     if value is None:
-        return Unreadable("is lost: the store knows of it and has nothing")
+        return Unreadable("is lost: the store has its key, but no value")
     if isinstance(value, str) and value:
         said = from_text(value)
         value = said if isinstance(said, dict) else {"project_id": said if isinstance(said, str) else value}
     names_project = isinstance(value, Mapping) and ("version" not in value or "project_id" in value)
     if names_project and value.get("project_id") is None:
-        return Unreadable()  # null is never written, so a person did that, or something else
+        return Unreadable()  # null is never written by us
     try:
         return Record.model_validate(value)
     except ValidationError:
@@ -217,10 +217,10 @@ _keys: tuple[Any, dict[int, tuple[Any, str]]] = (None, {})
 def key_for(ti: Any, operator: Any) -> str:
     """Return the key of an operator's record in the store of a task instance.
 
-    A second operator that is run inside of one ``@task`` has another one: both would take the other's project for a
-    changed request.
+    A second operator inside one ``@task`` has a key of its own: otherwise each would take the other's project for that
+    of a changed request.
 
-    :param ti: the task instance; a process runs one after the other.
+    :param ti: the task instance; a process runs one at a time.
     :param operator: that submits.
     """
     global _keys
@@ -238,14 +238,14 @@ def key_for(ti: Any, operator: Any) -> str:
 
 
 ABSENT = object()
-"""What :meth:`Slot.value` returns where nothing is: a store whose backend has lost the value says None (Airflow 3.3.2),
-so None is no absence."""
+"""What :meth:`Slot.value` returns for a missing key: None means that the store's backend has lost the value (Airflow
+3.3.2)."""
 
 
 class Slot:
     """One key of the task state store.
 
-    :param store: Airflow's accessor, or None where there is none: then nothing is remembered.
+    :param store: Airflow's accessor, or None if there is none: then nothing is remembered.
     :param key: under which the store has it.
     """
 
@@ -254,9 +254,9 @@ class Slot:
         self.key = key
 
     def value(self) -> Any:
-        """Return what the store holds, :data:`ABSENT` where there is nothing.
+        """Return what the store holds; :data:`ABSENT` for a missing key.
 
-        :raises MagicHourError: when the store does not answer.
+        :raises MagicHourError: the store does not answer.
         """
         if self._store is None:
             return ABSENT
@@ -266,19 +266,19 @@ class Slot:
             raise MagicHourError(f"The task state store could not be read ({error})") from error
 
     def keep(self, value: Any) -> None:
-        """Write a value, for good; raises what the store raises.
+        """Write a value that never expires; raises what the store raises.
 
-        Airflow refuses the write of a task process that another one has replaced, so such a process cannot go on.
+        Airflow refuses the write of a task process that another one has replaced, so such a process cannot continue.
         """
         if self._store is None:
             return
-        # Compared by identity in 3.3, so it has to be this very object.
+        # Airflow 3.3 compares it by identity, so it has to be this very object.
         from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
         self._store.set(self.key, value, retention=NEVER_EXPIRE)
 
     def remove(self) -> None:
-        """Forget the key; raises what the store raises."""
+        """Delete the key; raises what the store raises."""
         if self._store is not None:
             self._store.delete(self.key)
 
@@ -286,7 +286,7 @@ class Slot:
 class Journal(Slot):
     """Read and write the record of one task instance; it survives retries, crashes and clears.
 
-    :param store: Airflow's accessor, or None where there is none: then nothing is remembered.
+    :param store: Airflow's accessor, or None if there is none: then nothing is remembered.
     :param key: under which the store has it.
     """
 
@@ -295,9 +295,9 @@ class Journal(Slot):
         self._unwritten: Record | None = None
 
     def read(self) -> Record | Unreadable | None:
-        """Return the record, None where there is none.
+        """Return the record; None if there is none.
 
-        :raises MagicHourError: when the store does not answer.
+        :raises MagicHourError: the store does not answer.
         """
         value = self.value()
         return None if value is ABSENT else read_record(value)
@@ -312,10 +312,10 @@ class Journal(Slot):
         self.keep(record.to_json())
 
     def try_write(self, record: Record, otherwise: str) -> None:
-        """Write the record where a failure must not stop what has been paid for.
+        """Write the record, but let no failure stop a task that has paid.
 
         :param record: what to write.
-        :param otherwise: the line to log at WARNING when it cannot be written.
+        :param otherwise: the line to log at WARNING if it cannot be written.
         """
         try:
             self.write(record)
@@ -323,6 +323,6 @@ class Journal(Slot):
             log.warning("%s (the task state store refused the write: %s)", otherwise, error)
 
     def settle(self) -> None:
-        """Write what the store has refused last; what is known must not be lost to a moment's trouble."""
+        """Write what the store refused last, so that a brief outage loses nothing."""
         if self._unwritten is not None:
             self.try_write(self._unwritten, "The record of this submission could still not be written")

@@ -1,4 +1,4 @@
-"""Carry out what :mod:`decision` decides: ask, upload, note the intent, submit, note the answer."""
+"""Carries out what :mod:`decision` decides: read, upload, record the intent, submit, record the answer."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ log = logging.getLogger(__name__)
 OnUnsure = Literal["fail", "resubmit"]
 
 LONGEST_FIRST_PAUSE = CREATE_PATIENCE
-"""Seconds that a new try waits at most after a gateway's answer to the create of an earlier one."""
+"""Most seconds that an attempt waits because a gateway answered the create request of an earlier one."""
 
 BLAMELESS = (401, 402, 403)
-"""What the API refuses with for reasons that lie in the account, not in what was sent."""
+"""Statuses with which the API refuses because of the account, not because of what was sent."""
 
 
 @discreet
 @dataclass(frozen=True)
 class Submitted:
-    """The project that this run of the task goes on with.
+    """The project that this run of the task continues with.
 
     :param project_id: its id.
-    :param credits_charged: what the API said it costs.
-    :param project: what the API said of it, when it was asked.
-    :param is_new: whether this run has made it.
-    :param was_unsure: whether an earlier one may have made another.
+    :param credits_charged: what it costs, as the API said.
+    :param project: as the API shows it, if it was read.
+    :param is_new: whether this run has created it.
+    :param was_unsure: whether an earlier run may have created another.
     """
 
     project_id: str
@@ -62,16 +62,16 @@ class Submitted:
 class Submission:
     """One task instance's submission.
 
-    :param hook: way to the API.
-    :param journal: where it is remembered.
+    :param hook: calls the API.
+    :param journal: where it is recorded.
     :param request: with the files as the user named them.
     :param locate: finds the file behind a field of the request.
     :param max_tries: of this run of the task.
     :param on_unsure: ``fail`` or ``resubmit``.
-    :param waits: whether the task waits for the project, so that it can go on while the API does not answer.
-    :param budget: what a submission may cost; what was paid for already passes.
-    :param validate: whether to ask the table of AI models.
-    :param log: takes its lines.
+    :param waits: whether the task waits for the project, so that it can continue while the API does not answer.
+    :param budget: what a submission may cost; a project that was paid for already passes.
+    :param validate: whether to check against the table of AI models.
+    :param log: where to log.
     """
 
     hook: MagicHourHook
@@ -86,11 +86,11 @@ class Submission:
     log: logging.Logger | logging.LoggerAdapter[Any] = log
 
     def run(self) -> Submitted:
-        """Submit, unless an earlier run of this task did: what was paid for comes before all that can fail.
+        """Submit, unless an earlier run of this task did: that is checked before anything that can fail.
 
-        :raises MagicHourUnsureSubmissionError: when a project may exist already.
-        :raises MagicHourStorageError: when a file cannot be read that was not uploaded by an earlier run.
-        :raises MagicHourApiError: when nothing was submitted and another try may succeed.
+        :raises MagicHourUnsureSubmissionError: a project may exist already.
+        :raises MagicHourStorageError: a file cannot be read, and no earlier run has uploaded it.
+        :raises MagicHourApiError: nothing was submitted; a retry may succeed.
         """
         record = self._recorded()
         self.files = Files.of(self.request, self.locate, record)
@@ -118,13 +118,13 @@ class Submission:
         try:
             return self.journal.read()
         except MagicHourError as error:
-            raise MagicHourError(f"{error}. Nothing was submitted; a retry asks again") from error.__cause__
+            raise MagicHourError(f"{error}. Nothing was submitted; a retry reads it again") from error.__cause__
 
     def _look(self, project_id: str | None) -> Project | MagicHourApiError | None:
         if project_id is None:
             return None
         try:
-            # A task that waits looks again anyway.
+            # A task that waits polls again anyway.
             patience = 0 if self.waits else READ_PATIENCE
             return self.hook.get_project(project_id, self.request.tool.kind, patience=patience)
         except MagicHourApiError as error:
@@ -140,7 +140,7 @@ class Submission:
             raise MagicHourUnsureSubmissionError(unsure_message(record, decision.why, key=self.journal.key))
         if decision.action == "unsure":
             self.log.warning(
-                "It is not known whether an earlier try made a project (%s): submitting anew, as "
+                "It is not known whether an earlier attempt created a project (%s): submitting again, as "
                 "on_unsure_submission='resubmit' says; it may be paid twice",
                 decision.why,
             )
@@ -165,14 +165,14 @@ class Submission:
                 "name": record.name or (project.name if project else None),
             }
         )
-        self.journal.try_write(record, f"Project {project_id} goes on, though that could not be recorded")
+        self.journal.try_write(record, f"Continuing with project {project_id}, but that could not be recorded")
         return Submitted(project_id, record.credits_charged, project)
 
     def _submit(self, record: Record) -> Submitted:
         aside = record.without_submission(self._fingerprints)
         if record.project_id is not None:
-            # Also where this request is refused: whoever goes back to the one before it finds its project.
-            self.journal.try_write(aside, f"Project {record.project_id} stays recorded as the last one")
+            # Even if this request is refused: a user who goes back to the earlier request finds its project.
+            self.journal.try_write(aside, f"Project {record.project_id} is still recorded as the current one")
         refuse_key(self.request.body, self.hook.settings().api_key, self.request.names)
         if self.validate:
             refuse_impossible(self.request)
@@ -193,12 +193,12 @@ class Submission:
         self.journal.try_write(
             record,
             f"Magic Hour project {created.id} was submitted and costs {cost_text(created.credits_charged)}, "
-            "but its id could not be recorded: a retry of this task would be unsure",
+            "but its id could not be recorded: a retry of this task would be unsure whether it exists",
         )
         return Submitted(created.id, created.credits_charged, is_new=True)
 
     def _create(self, request: Request, record: Record) -> tuple[CreatedProject, Record]:
-        """Send the create; whatever ends it, the journal says what is known."""
+        """Send the create request; however it ends, the journal says what is known."""
         intent = {
             "name": request.name,
             "request": {name: without_signatures(value) for name, value in request.body.items()},
@@ -220,11 +220,11 @@ class Submission:
 
 
 class RecordedAttempts(Attempts):
-    """Keeps the record true at each attempt: an intent while an answer is due, nothing as soon as nothing was made.
+    """Keeps the record correct at each attempt: an intent while an answer is due, none once nothing was created.
 
     :param journal: where the record is kept.
     :param record: without a submission.
-    :param intent: what the record says besides while an answer is due.
+    :param intent: what to add to the record while an answer is due.
     """
 
     def __init__(self, journal: Journal, record: Record, intent: dict[str, Any]) -> None:
@@ -243,7 +243,7 @@ class RecordedAttempts(Attempts):
             self._journal.write(self.intended)
         except Exception as error:
             raise MagicHourError(
-                f"The task state store refused the intent to submit ({error}). Nothing was sent; a retry tries again"
+                f"The task state store refused the intent to submit ({error}). Nothing was sent; a retry submits"
             ) from error
 
     def made_nothing(self, seconds: float) -> None:
@@ -253,7 +253,7 @@ class RecordedAttempts(Attempts):
         self._forget_intent(record)
 
     def end_without_project(self, error: MagicHourError) -> None:
-        """Note that nothing was made and nothing more is sent by this run.
+        """Record that nothing was created, and that this run sends nothing more.
 
         :param error: why.
         """
@@ -268,7 +268,7 @@ class RecordedAttempts(Attempts):
 
     def _forget_intent(self, record: Record) -> None:
         self._journal.try_write(
-            record, "Nothing was submitted, but the intent could not be removed: the next try will be unsure"
+            record, "Nothing was submitted, but the intent could not be removed: the next attempt will be unsure"
         )
 
 
@@ -279,7 +279,7 @@ def _failure(decision: Decision, seen: Project | MagicHourApiError | None) -> Ma
 
 
 def _without_bad_files(record: Record, seen: Project | MagicHourApiError | None) -> Record:
-    """Forget uploads that a project could not use: sent again as they are, they would fail again."""
+    """Forget uploads that a project could not use: they would fail again."""
     return record.without_uploads() if isinstance(seen, Project) and _was_spoilt(seen) else record
 
 
@@ -292,19 +292,19 @@ def _is_about_what_was_sent(error: MagicHourError) -> bool:
 
 
 def paid_note(journal: Journal) -> str:
-    """Say, for the error of a request that cannot be, what was paid for already: nothing of it is lost."""
-    record = _read_or_none(journal, "What this task has paid for is not known")
+    """Say, for the error of an impossible request, what was paid for already and is not lost."""
+    record = _read_or_none(journal, "It is not known what this task has paid for")
     if not isinstance(record, Record) or record.project_id is None:
         return ""
     return (
         f" Project {record.project_id} ({cost_text(record.credits_charged)}), which this task has paid for, stays "
-        "recorded: mend the argument and clear the task."
+        "recorded: correct the argument and clear the task."
     )
 
 
 def note_project(journal: Journal, project_id: str) -> None:
-    """Note the project of this run, where the store has refused that before: the record has an intent alone."""
-    record = _read_or_none(journal, f"Whether project {project_id} is recorded is not known")
+    """Record the project of this run if the store has refused that before: the record then has only an intent."""
+    record = _read_or_none(journal, f"It is not known whether project {project_id} is recorded")
     if isinstance(record, Record) and record.is_unsure:
         journal.try_write(
             record.model_copy(update={"project_id": project_id, "submitted_at": record.intent_at}),
@@ -313,21 +313,21 @@ def note_project(journal: Journal, project_id: str) -> None:
 
 
 def note_failed(journal: Journal, project: Project) -> bool:
-    """Note that a project failed: the uploads that it could not use are not used again, whatever is submitted next.
+    """Record that a project failed: the uploads that it could not use are not used again, whatever is submitted next.
 
-    :return: whether a person has chosen that project.
+    :return: whether a person has adopted that project.
     """
-    record = _read_or_none(journal, f"Whether a person has chosen project {project.id} is not known")
+    record = _read_or_none(journal, f"It is not known whether a person has adopted project {project.id}")
     if not isinstance(record, Record) or record.project_id != project.id:
         return False
     if _was_spoilt(project):
-        journal.try_write(record.without_uploads(), f"The files of project {project.id} will not be uploaded anew")
+        journal.try_write(record.without_uploads(), f"The files of project {project.id} will not be uploaded again")
     return bool(record.adopted or record.is_adoption)
 
 
 def note_returned(journal: Journal, project_id: str, *, try_number: int, max_tries: int) -> None:
-    """Note that Airflow has taken the task as succeeded, so that a clear of that can be told from a retry."""
-    otherwise = f"Project {project_id} is returned; a clear of this task would return it again"
+    """Record the task's success, to tell a cleared success from a retry."""
+    otherwise = f"Project {project_id} is returned, but clearing this task would return it again"
     record = _read_or_none(journal, otherwise)
     if isinstance(record, Record) and record.project_id == project_id:
         returned = Returned(project_id=project_id, try_number=try_number, max_tries=max_tries)
@@ -335,7 +335,7 @@ def note_returned(journal: Journal, project_id: str, *, try_number: int, max_tri
 
 
 def _read_or_none(journal: Journal, otherwise: str) -> Record | Unreadable | None:
-    """Read the record where a failure must not stop what has been paid for; then ``otherwise`` is logged."""
+    """Read the record, but let no failure stop a task that has paid; then ``otherwise`` is logged."""
     try:
         return journal.read()
     except MagicHourError as error:

@@ -1,4 +1,4 @@
-"""The files of a request: which bytes they are, and where the API has them."""
+"""The files of a request: the identity of their bytes, and where the API has them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from airflow_provider_magichour.submission.record import Journal, Record, Unread
 log = logging.getLogger(__name__)
 
 AT_ONCE = 4
-"""Uploads under way at a time in a process: each has a connection, and some blocks of its file in memory."""
+"""Most uploads at a time in a process: each needs a connection, and memory for some blocks of its file."""
 
 _places = BoundedSemaphore(AT_ONCE)
 
@@ -38,17 +38,17 @@ K = TypeVar("K")
 T = TypeVar("T")
 
 Locate = Callable[[str, str], Source | None]
-"""Takes the path of a field and its value; returns the file to upload, None for what the API fetches itself."""
+"""Takes the path of a field and its value; returns the file to upload, or None if the API fetches it itself."""
 
 
 @discreet
 @dataclass
 class Files:
-    """The files that a request names and that are uploaded, by the path of their field.
+    """The files of a request that have to be uploaded, by the path of their field.
 
-    :param sources: where each file is; why it is out of reach, where an earlier run has uploaded it.
-    :param identities: which bytes each file holds.
-    :param old_identities: the same as 0.1.0 told them.
+    :param sources: where each file is, or why it is out of reach, if an earlier run has uploaded it.
+    :param identities: of each file's bytes.
+    :param old_identities: the same by the rule of 0.1.0.
     """
 
     sources: dict[str, Source | MagicHourError] = field(default_factory=dict)
@@ -57,13 +57,13 @@ class Files:
 
     @classmethod
     def of(cls, request: Request, locate: Locate, record: Record | Unreadable | None) -> Files:
-        """Find a request's files, and tell their bytes.
+        """Find a request's files and identify their bytes.
 
-        One that is gone, empty or out of reach is what an earlier run uploaded from there: a retry may run on another
-        machine, and a project that was paid for must be found there too.
+        A file that is gone, empty or out of reach counts as what an earlier run uploaded from there: a retry may run on
+        another machine, and must find the project that was paid for.
 
-        :raises MagicHourStorageError: when a file cannot be read that no earlier run uploaded.
-        :raises MagicHourInvalidRequestError: when it is none that the API takes.
+        :raises MagicHourStorageError: a file cannot be read, and no earlier run has uploaded it.
+        :raises MagicHourInvalidRequestError: the API does not take such a file.
         """
         files = cls()
         uploads = record.uploads if isinstance(record, Record) else {}
@@ -83,22 +83,22 @@ class Files:
         except (MagicHourStorageError, MagicHourInvalidRequestError) as error:
             if remembered is None or without_login(remembered.source) not in named:
                 raise
-            log.warning("%s. It was uploaded at %s, and is taken for unchanged", error, remembered.uploaded_at)
+            log.warning("%s. It was uploaded at %s: using that upload", error, remembered.uploaded_at)
             self.sources[path], identity, old = error, remembered.file, remembered.file
         else:
             self.sources[path] = source
         self.identities[path] = identity
-        # What 0.1.0 recorded is known by the identity that it recorded.
+        # A record of 0.1.0 has identities by its own rule.
         self.old_identities[path] = remembered.file if remembered and identity == remembered.file else old
 
     def upload(self, hook: MagicHourHook, journal: Journal, record: Record) -> Record:
-        """Upload what the API does not have yet, a few files side by side; costs nothing.
+        """Upload what the API does not have yet, a few files at a time; costs nothing.
 
-        Each file is remembered for a retry as soon as the API has it, also where another fails. One that several fields
+        Each file is recorded for a retry as soon as the API has it, even if another fails. A file that several fields
         name is uploaded once.
 
         :return: the record, with the uploads.
-        :raises MagicHourError: why a file is out of reach whose upload cannot be used any more, or the first failure.
+        :raises MagicHourError: a file is out of reach and its upload can no longer be used, or the first failure.
         """
         account, halted = hook.settings().account, Event()
         due = self._due(record, account)
@@ -113,17 +113,17 @@ class Files:
                 record = record.model_copy(update={"uploads": record.uploads | anew})
                 journal.try_write(record, f"{source.path} was uploaded, but a retry will upload it again")
         finally:
-            # Whatever ends the task, a timeout of Airflow's too: nobody waits for what is under way.
+            # Whatever ends the task, Airflow's timeout included: nobody waits for the uploads under way.
             halted.set()
         return record
 
     def _due(self, record: Record, account: str) -> dict[Source, list[str]]:
-        """Return what is to be uploaded, and for which fields."""
+        """Return what has to be uploaded, and for which fields."""
         due = defaultdict[Source, list[str]](list)
         for path, source in self.sources.items():
             remembered = record.uploads.get(key_of(path))
             if remembered and remembered.is_usable(self.identities[path], account, time.time()):
-                log.info("%s is uploaded already, as %s", remembered.source, remembered.file_path)
+                log.info("%s is already uploaded, as %s", remembered.source, remembered.file_path)
             elif isinstance(source, MagicHourError):
                 raise source
             else:
@@ -136,12 +136,12 @@ class Files:
 
 
 def key_of(path: str) -> str:
-    """Return the name under which the upload of a file field is remembered: that of 0.1.0 where the field is old."""
+    """Return the key under which the upload of a file field is recorded: that of 0.1.0 if the field is that old."""
     return path.removeprefix("assets.")
 
 
 def _identity(source: Source, remembered: Upload | None) -> str:
-    """Tell the bytes of a file; the same ones under another etag, or as 0.1.0 told them, are known."""
+    """Identify a file's bytes; the same bytes under another ETag, or by the rule of 0.1.0, keep their identity."""
     identity = source.identity()
     if remembered is None or identity == remembered.file:
         return identity
@@ -149,18 +149,18 @@ def _identity(source: Source, remembered: Upload | None) -> str:
         return remembered.file
     if remembered.sha256 is None:
         return identity
-    # What a store says of bytes may change without them: parts, metadata, another copy.
+    # An ETag may change without the bytes: parts, metadata, another copy.
     if not remembered.file.startswith(f"{source.size}:") or source.sha256() != remembered.sha256:
         return identity
-    log.info("%s has another mark at its store and the same bytes as before", source.path)
+    log.info("%s has another ETag or date in its store, but the same bytes as before", source.path)
     return remembered.file
 
 
 def _side_by_side(jobs: Mapping[K, Callable[[], T]], at_once: int) -> Iterator[tuple[K, T]]:
     """Run jobs in threads, and yield what each returns as soon as it ends.
 
-    After a failure none begins any more; the first is raised once those under way have ended. The threads are daemons:
-    neither the caller nor the end of the process waits for those of a task that has been ended.
+    After a failure no more begin; the first one is raised once those under way have ended. The threads are daemons:
+    neither the caller nor the end of the process waits for those of a task that has ended.
     """
     ended: SimpleQueue[tuple[K, T | None, BaseException | None]] = SimpleQueue()
 
@@ -169,7 +169,7 @@ def _side_by_side(jobs: Mapping[K, Callable[[], T]], at_once: int) -> Iterator[t
             with _places:
                 result = job()
             ended.put((key, result, None))
-        except BaseException as error:  # whatever it is, the caller waits for it
+        except BaseException as error:  # any error at all: the caller waits for it
             ended.put((key, None, error))
 
     waiting, under_way, first = deque(jobs.items()), 0, None
@@ -184,7 +184,7 @@ def _side_by_side(jobs: Mapping[K, Callable[[], T]], at_once: int) -> Iterator[t
             continue
         waiting.clear()
         if first or under_way:
-            log.warning("%s (other uploads were under way beside it)", failure)
+            log.warning("%s (other uploads were under way at that time)", failure)
         first = first or failure
     if first:
         raise first
@@ -212,11 +212,11 @@ def _uploaded(hook: MagicHourHook, source: Source, identity: str, account: str, 
 
 
 class Checksummed:
-    """A file on its way: what was read of it has a checksum at its end, so that it is not read twice.
+    """Takes a file's checksum while it is uploaded, so that it is not read twice.
 
     :param stream: the file.
-    :param note: is told the SHA-256, once the end is reached.
-    :param halted: set when nobody wants the rest any more.
+    :param note: gets the SHA-256 at the end.
+    :param halted: set once nobody wants the rest.
     """
 
     def __init__(self, stream: IO[bytes], note: Callable[[str], None], halted: Event) -> None:

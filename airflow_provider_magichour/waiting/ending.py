@@ -20,7 +20,7 @@ from airflow_provider_magichour.waiting.words import goes_on
 
 
 class WaitEvent(Discreet):
-    """How a wait ended, as a trigger tells the worker: no URL, as Airflow logs and stores it."""
+    """How a wait ended, as the trigger reports it: no URL, as Airflow logs and stores events."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -62,39 +62,39 @@ def event_of(step: Step, now: float) -> WaitEvent:
 def read_event(event: Mapping[str, Any] | None) -> WaitEvent:
     """Read an event on the worker.
 
-    :raises MagicHourError: when it is none of ours; a retry waits again for the same project.
+    :raises MagicHourError: it is not one of ours; a retry waits for the same project again.
     """
     try:
         return WaitEvent.model_validate(event)
     except ValidationError:
         raise MagicHourError(
-            "The trigger's event cannot be read; do triggerer and workers run the same version of "
+            "The trigger's event cannot be read. Do triggerer and workers run the same version of "
             "airflow-provider-magichour? A retry waits for the same project again."
         ) from None
 
 
 def timeout_message(ended: WaitEvent) -> str:
-    """Say that a wait is over and its project is not."""
+    """Say that the wait is over, but its project is not finished."""
     return (
         f"Magic Hour project {ended.project_id} was not finished after {ended.seconds:.0f} s "
-        f"({f'last seen {ended.status}' if ended.status else 'never seen'}). "
+        f"(last status: {ended.status or 'unknown'}). "
         f"{goes_on(cost_text(ended.credits_charged))}"
     )
 
 
 def unreachable(ended: WaitEvent) -> MagicHourApiError:
-    """Return the error of a wait that the API has ended: it does not know the project, or refuses the key for good."""
+    """Return the error of a wait that the API ended: it does not know the project, or refuses the key for good."""
     return MagicHourApiError(ended.message or "", status_code=ended.status_code, code=ended.code, from_api=True)
 
 
 def still_finished(project: Project) -> Project:
-    """Return a project that a wait has seen finished.
+    """Return a project that the trigger has seen finished.
 
-    :raises MagicHourApiError: when it is not so any more.
+    :raises MagicHourApiError: it is no longer finished.
     """
     if not project.is_finished:
         raise MagicHourApiError(
-            f"Magic Hour project {project.id} was finished and is {project.status} now; a retry waits for it again"
+            f"Magic Hour project {project.id} was finished, but is {project.status} now; a retry waits for it again"
         )
     return project
 
@@ -102,7 +102,7 @@ def still_finished(project: Project) -> Project:
 def project_failure(project: Project, *, instead: str | None = None) -> MagicHourProjectFailedError:
     """Return the error of a project that failed or was canceled.
 
-    :param instead: what a person may do where no retry of the task submits a new project: waiting again heals nothing.
+    :param instead: what a person can do if no retry of the task submits a new project.
     """
     said = [part for part in (project.failure_code, project.error and project.error.message) if part]
     detail = f" ({': '.join(said)})" if project.error and said else ""
@@ -111,12 +111,12 @@ def project_failure(project: Project, *, instead: str | None = None) -> MagicHou
         return MagicHourProjectRejectedError(f"{text} {instead}.", code=project.failure_code)
     if project.is_canceled:
         return MagicHourProjectRejectedError(
-            f"{text} A person did that, so it is not made again. Clear this task to submit a new project.",
+            f"{text} A person did that, so a retry would not be wanted. Clear this task to submit a new project.",
             code=project.failure_code,
         )
     if project.is_incurable:
         return MagicHourProjectRejectedError(
-            f"{text} Another try would fail likewise: change the request, then clear this task.",
+            f"{text} A retry would fail in the same way: change the request, then clear this task.",
             code=project.failure_code,
         )
     return MagicHourProjectFailedError(f"{text} A retry of this task submits a new project.", code=project.failure_code)

@@ -1,4 +1,4 @@
-"""Look at a project that is waited for: on the worker, and in the triggerer."""
+"""Polls a project: on the worker, and in the triggerer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 LAST_LOOK = 60.0
-"""Seconds after the deadline in which the last look, which begins on it, may still get its turn and its answer."""
+"""Seconds after the deadline during which the last poll, which begins on it, may still get its turn and its answer."""
 
 
 def _project(watch: Watch) -> Call[Project]:
@@ -33,10 +33,10 @@ def _project(watch: Watch) -> Call[Project]:
 
 
 class Lookout:
-    """Looks at a project from the worker, over one connection. The API's trouble never raises.
+    """Polls a project from the worker, over one connection. Trouble with the API never raises.
 
-    :param hook: way to the API; after a refused key it resolves the Airflow connection anew.
-    :param ask: what is asked of the API at each look.
+    :param hook: calls the API; after a refused key it resolves the Airflow connection again.
+    :param ask: what each poll sends.
     """
 
     def __init__(self, hook: MagicHourHook, ask: Callable[[Watch], Call[Any]] = _project) -> None:
@@ -45,7 +45,7 @@ class Lookout:
         self._client: MagicHourClient | None = None
 
     def look(self, watch: Watch) -> Step:
-        """Look once, decide, and log what changed.
+        """Poll once, decide, and log what changed.
 
         :param watch: what the wait knows so far.
         """
@@ -61,14 +61,14 @@ class Lookout:
                 self._hook.forget_settings()
                 self.close()
         except MagicHourError:
-            raise  # an id or a kind that is none
+            raise  # an invalid id or kind
         except Exception as error:
             seen = _unexpected(error)
             self.close()
         return _decided(watch, seen, client.settings.key_digest)
 
     def wait(self, watch: Watch) -> Step:
-        """Look until the project is finished or the wait is over. Holds the worker.
+        """Poll until the project is finished or the wait is over. Holds the worker.
 
         :param watch: what the wait knows so far.
         """
@@ -80,9 +80,9 @@ class Lookout:
         return step
 
     def outlast_refusal(self, step: Step) -> Step:
-        """Look on while the API refuses the key, for at most two minutes. Holds the worker.
+        """Keep polling while the API refuses the key, for at most two minutes. Holds the worker.
 
-        :param step: of the look before.
+        :param step: of the previous poll.
         """
         while step.end is None and step.watch.refused_since is not None:
             time.sleep(step.delay)
@@ -96,11 +96,11 @@ class Lookout:
 
 
 class AsyncLookout:
-    """Looks at projects from an event loop, whose others that wait on this connection share client and rate.
+    """Polls projects from an event loop; all that wait there on one connection share its client and rate.
 
     :param hook: resolves the Airflow connection.
-    :param resolve: does so in its place.
-    :param tells: whether it logs what changes: of many projects at a time, who asks tells it in one line.
+    :param resolve: does so instead of the hook.
+    :param tells: whether it logs what changes; for many projects at a time the caller does so in one line.
     """
 
     def __init__(
@@ -119,17 +119,17 @@ class AsyncLookout:
         self._unfinished_at: dict[str, float] = {}
 
     async def look(self, watch: Watch) -> Step:
-        """Look once, decide, and log what changed; see :meth:`Lookout.look`."""
+        """Poll once, decide, and log what changed; see :meth:`Lookout.look`."""
         try:
             async with asyncio.timeout(max(0.0, watch.deadline - time.time()) + LAST_LOOK):
                 seen, key = await self._seen(watch)
         except TimeoutError:
-            seen, key = MagicHourApiError("The look had no turn or no answer before the deadline"), ""
+            seen, key = MagicHourApiError("The last poll was not sent, or not answered, before the deadline"), ""
         watch = replace(watch, seconds_behind=max(watch.seconds_behind, self._behind))
         return _decided(watch, seen, key, self._learned(watch, seen), tells=self._tells)
 
     async def _seen(self, watch: Watch) -> tuple[Project | MagicHourApiError, str]:
-        """Return the project, or why it cannot be seen, and the digest of the key that was used."""
+        """Return the project, or why it could not be read, and the digest of the key that was used."""
         try:
             client = await self._shared.current(self._resolve)
         except Exception as error:
@@ -143,12 +143,12 @@ class AsyncLookout:
                 self._shared.doubt()
             return error, key
         except MagicHourError:
-            raise  # an id or a kind that is none
+            raise  # an invalid id or kind
         except Exception as error:
             return _unexpected(error), key
 
     def _learned(self, watch: Watch, seen: Project | MagicHourApiError) -> Sequence[float]:
-        """Return the last render times of this kind; a render whose end is seen now is one of them from now on."""
+        """Return the last render times of this kind, and add this one if it is seen finished."""
         unfinished_at = self._unfinished_at.pop(watch.project_id, None)
         if isinstance(seen, MagicHourApiError):
             return ()
@@ -163,15 +163,15 @@ class AsyncLookout:
         if behind > LOOK_INTERVAL and not self._has_told_queue:
             self._has_told_queue = True
             log.warning(
-                "More looks at projects are due than the %g requests per second of connection %r allow: each comes "
-                "about %.0f s late. Raise requests_per_second in its extra if Magic Hour allows more",
+                "More polls are due than the %g requests per second of connection %r allow: each is about %.0f s "
+                "late. Raise requests_per_second in the connection's extra if Magic Hour allows more",
                 client.settings.requests_per_second,
                 self._hook.magichour_conn_id,
                 behind,
             )
 
     async def aclose(self) -> None:
-        """End the share in the client."""
+        """Leave the shared client."""
         await self._shared.leave()
 
 
@@ -185,15 +185,15 @@ def _decided(
 
 
 def _unexpected(error: Exception) -> MagicHourApiError:
-    """Return the error of a look that came upon a fault of ours: none of those may end a wait.
+    """Return the error of a poll that met a bug of ours: none of those may end a wait.
 
-    Its text is not shown, as it may hold whatever the fault was about; the place is enough to report it.
+    The error's text is not shown, as it may contain secrets; the place is enough for a bug report.
     """
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{os.path.basename(place.filename)}, line {place.lineno}"
-    return MagicHourApiError(f"A look met what it was not made for ({type(error).__name__} in {where})")
+    return MagicHourApiError(f"A poll failed unexpectedly ({type(error).__name__} in {where})")
 
 
 def _unresolved(hook: MagicHourHook, error: Exception) -> MagicHourApiError:
-    """Return the error of a look whose connection cannot be resolved: it may be on its way back, so it ends no wait."""
+    """Return the error of a poll whose connection cannot be resolved: it may come back, so this ends no wait."""
     return MagicHourApiError(f"Connection {hook.magichour_conn_id!r} could not be resolved: {error}")

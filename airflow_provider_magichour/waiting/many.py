@@ -18,14 +18,14 @@ from airflow_provider_magichour.waiting.watch import Step, Watch
 log = logging.getLogger(__name__)
 
 ENOUGH = 3
-"""One of so many that have ended is worth a leg of the task, which costs Airflow 0.5 s of CPU (docs/benchmarks.md)."""
+"""One of so many projects that has ended is worth a round of the task: 0.5 s of Airflow's CPU (docs/benchmarks.md)."""
 
 PATIENCE = 60.0
-"""Seconds that a project which has ended waits for others at most."""
+"""Most seconds that a project which has ended waits for others."""
 
 
 class BatchEvent(Discreet):
-    """Which projects have ended, as a trigger tells the worker: ids alone, as Airflow logs and stores it."""
+    """Which projects have ended, as the trigger reports it: only ids, as Airflow logs and stores events."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -36,22 +36,22 @@ class BatchEvent(Discreet):
 
 
 def ended_in(event: Any) -> tuple[str, ...] | None:
-    """Return the ids of a trigger's event; None where it cannot be read, and all are to be looked at."""
+    """Return the ids in a trigger's event; None if it cannot be read, and all have to be polled."""
     try:
         return BatchEvent.model_validate(event).ended
     except ValidationError:
-        log.warning("The trigger's event cannot be read: looking at all projects instead")
+        log.warning("The trigger's event cannot be read: polling all projects instead")
         return None
 
 
 def seconds_left(ended: int, waiting: int, first_ended: float | None, now: float, earliest: float) -> float | None:
-    """Return the seconds until a wait for many ends, None where that is not known yet. Pure.
+    """Return the seconds until a wait for many ends; None if that is not known yet. Pure.
 
     :param ended: how many have ended.
     :param waiting: how many have not.
     :param first_ended: when the first of them ended.
     :param now: on the same clock.
-    :param earliest: before that it ends only where none is left.
+    :param earliest: before this it ends only if none is left.
     """
     if not waiting:
         return 0.0
@@ -61,11 +61,11 @@ def seconds_left(ended: int, waiting: int, first_ended: float | None, now: float
 
 
 async def until_some_end(lookout: AsyncLookout, watches: Sequence[Watch], at_least: float = 0.0) -> BatchEvent:
-    """Look at projects until enough of them have ended.
+    """Poll projects until enough of them have ended.
 
-    :param lookout: that tells nothing of single projects.
-    :param watches: what is known of each.
-    :param at_least: seconds for which it goes on, though enough have ended, as long as others may.
+    :param lookout: that does not log single projects.
+    :param watches: the state of each wait.
+    :param at_least: seconds for which it keeps polling, even if enough have ended, unless all have.
     """
     loop = asyncio.get_running_loop()
     steps: asyncio.Queue[Step] = asyncio.Queue()
@@ -82,7 +82,7 @@ async def until_some_end(lookout: AsyncLookout, watches: Sequence[Watch], at_lea
                 break
             if step.error is not None and str(step.error) != trouble:
                 trouble = str(step.error)
-                log.warning("%s. Looking again until the deadline", trouble.rstrip("."))
+                log.warning("%s. Polling continues until the deadline", trouble.rstrip("."))
             if step.end is not None:
                 ended.append(step.watch.project_id)
                 first = loop.time() if first is None else first
@@ -96,13 +96,13 @@ async def until_some_end(lookout: AsyncLookout, watches: Sequence[Watch], at_lea
 
 
 async def _follow(lookout: AsyncLookout, watch: Watch, steps: asyncio.Queue[Step]) -> None:
-    """Look at one project until it has ended; its trouble and its end are put among the steps."""
+    """Poll one project until it has ended; its trouble and its end are put into ``steps``."""
     delay = watch.first_delay(time.time())
     while True:
         await asyncio.sleep(delay)
         try:
             step = await lookout.look(watch)
-        except MagicHourError:  # an id that is none: the worker says so
+        except MagicHourError:  # an invalid id: the worker says so
             step = Step(watch, end="unreachable")
         if step.end is not None or (step.error is not None and step.note is not None):
             steps.put_nowait(step)

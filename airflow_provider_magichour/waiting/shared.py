@@ -1,4 +1,4 @@
-"""One client for all that wait on one connection in one event loop: its gate sees every request of theirs."""
+"""One client for all waits on one connection in one event loop: its gate sees all of their requests."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from airflow_provider_magichour.api.settings import ClientSettings
 from airflow_provider_magichour.waiting.schedule import RenderTimes
 
 RESOLVED_FOR = 60.0
-"""Seconds after which a connection is resolved again, so that a change of it reaches those that wait."""
+"""Seconds after which a connection is resolved again, so that a change reaches those that wait."""
 
 
 RENEWAL = 10.0
-"""Seconds that this may take while all others wait; then they go on with what is known, or look again later."""
+"""Seconds that this may take while all others wait; then they use the old settings, or poll again later."""
 
 
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedClient]] = WeakKeyDictionary()
 
 
 class SharedClient:
-    """A client, and what was learned with it, that come with the first and go with the last that waits."""
+    """A client and the render times learned with it: created with the first wait, closed with the last."""
 
     def __init__(self) -> None:
         self._users = 0
@@ -35,7 +35,7 @@ class SharedClient:
 
     @classmethod
     def join(cls, conn_id: str) -> SharedClient:
-        """Return the running loop's client of a connection; each call wants its :meth:`leave`."""
+        """Return the running loop's client of a connection; each call needs its :meth:`leave`."""
         clients = _shared.setdefault(asyncio.get_running_loop(), {})
         if conn_id not in clients:
             clients[conn_id] = cls()
@@ -55,8 +55,8 @@ class SharedClient:
     async def current(self, resolve: Callable[[], Awaitable[ClientSettings]]) -> AsyncMagicHourClient:
         """Return the client, with settings not older than a minute.
 
-        :param resolve: asks Airflow for the connection; what it raises is raised where there are no settings yet, to
-            all that have waited for it.
+        :param resolve: asks Airflow for the connection; if there are no settings yet, its error is raised to all that
+            have waited for it.
         :raises TimeoutError: it took too long, and there are no settings yet.
         """
         now = asyncio.get_running_loop().time()
@@ -81,7 +81,7 @@ class SharedClient:
                 hung = isinstance(error, TimeoutError) and not str(error)
                 self._failure = TimeoutError(f"no answer within {RENEWAL:g} s") if hung else error
                 raise self._failure from None
-        # What could be resolved a minute ago may be on its way back; the API says when it is no longer good.
+        # A connection that was there a minute ago may come back; the API says when its key is no longer good.
         with contextlib.suppress(Exception):
             async with asyncio.timeout(RENEWAL):
                 client.renew(await resolve())

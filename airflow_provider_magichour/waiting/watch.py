@@ -1,4 +1,4 @@
-"""When to look at a project again and how a wait ends. Pure: nothing here sleeps, sends or reads a clock."""
+"""When to poll a project again, and how a wait ends. Pure: nothing here sleeps, sends or reads a clock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from airflow_provider_magichour.waiting.schedule import (
 )
 
 REFUSAL_PATIENCE = 120.0
-"""Seconds for which the API may refuse looks with the same key (one being rotated) before the wait ends."""
+"""Seconds for which the API may refuse polls with the same key (one being rotated) before the wait ends."""
 
 
 End = Literal["finished", "timeout", "unreachable"]
@@ -30,20 +30,20 @@ End = Literal["finished", "timeout", "unreachable"]
 @discreet
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What a wait for one project knows.
+    """The state of a wait for one project.
 
     :param started_at: when the wait began, in seconds since the epoch.
     :param deadline: when it ends at the latest, in seconds since the epoch.
-    :param interval: seconds between looks; None for the schedule that starts with the expected render time.
-    :param status: the status word seen last.
-    :param credits_charged: seen last.
+    :param interval: seconds between polls; None for the schedule that starts with the expected render time.
+    :param status: the last status word.
+    :param credits_charged: the last figure.
     :param trouble: the trouble logged last, so that it is logged once.
-    :param has_told_word: whether a status word that nobody knows was warned of.
-    :param refused_since: when the API began to refuse looks, in seconds since the epoch.
+    :param has_told_word: whether an unknown status word was warned of.
+    :param refused_since: when the API began to refuse polls, in seconds since the epoch.
     :param refused_key: digest of the key that it refuses.
-    :param looks: that were taken, by this process.
+    :param looks: polls by this process.
     :param rate_limited: how many of those were answered with 429.
-    :param seconds_behind: how late looks came at most, as the connection's rate allowed no earlier.
+    :param seconds_behind: how late polls were at most, because of the connection's rate.
     :param kind: of the project.
     :param expected_render: seconds that such a render usually takes.
     """
@@ -65,15 +65,15 @@ class Watch:
     expected_render: float = EXPECTED_RENDER
 
     def first_delay(self, now: float) -> float:
-        """Return the seconds until the first look of a wait that begins, or goes on after a restart, at ``now``."""
+        """Return the seconds until the first poll of a wait that begins, or resumes after a restart, at ``now``."""
         if self.interval is not None:
             return self._until_deadline(max(self.interval, LEAST_INTERVAL), now)
         quiet = FIRST_LOOK * self.expected_render
-        # A clock that was set back must not lengthen the silence.
+        # A clock that was set back must not lengthen this delay.
         return self._until_deadline(min(max(quiet - (now - self.started_at), 0.0), quiet), now)
 
     def next_delay(self, now: float, at_least: float = 0.0, *, renders: Sequence[float] = ()) -> float:
-        """Return the seconds until the next look; the last one falls on the deadline."""
+        """Return the seconds until the next poll; the last one is on the deadline."""
         wanted = self.interval
         if wanted is None:
             wanted = learned_delay(renders, now - self.started_at) or INTERVALS[self.kind]
@@ -86,12 +86,12 @@ class Watch:
 @discreet
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What to do after a look: ``end`` says how the wait is over, or ``delay`` when to look again.
+    """What to do after a poll: ``end`` says how the wait ended, or ``delay`` when to poll again.
 
-    :param watch: what the wait knows from now on.
+    :param watch: the wait's state from now on.
     :param end: ``finished`` (``project`` says how), ``timeout``, ``unreachable`` (``error`` says why), or None.
-    :param delay: seconds until the next look, while ``end`` is None.
-    :param note: a line to log, or None when nothing changed.
+    :param delay: seconds until the next poll, while ``end`` is None.
+    :param note: a line to log, or None if nothing changed.
     :param warns: whether that line is a warning though there was no error.
     """
 
@@ -107,12 +107,12 @@ class Step:
 def next_step(
     watch: Watch, seen: Project | MagicHourApiError, now: float, *, key: str = "", renders: Sequence[float] = ()
 ) -> Step:
-    """Decide what a wait does after one look: the one decision behind poke, sync wait and trigger.
+    """Decide what a wait does after one poll: the one decision behind poke, sync wait and trigger.
 
-    :param seen: the project, or the error of the look.
+    :param seen: the project, or the error of the poll.
     :param now: seconds since the epoch.
     :param key: digest of the API key that was used.
-    :param renders: how long the last renders of this kind took, in seconds, where that is known.
+    :param renders: how long the last renders of this kind took, in seconds, if known.
     """
     is_limited = isinstance(seen, MagicHourApiError) and seen.status_code == 429
     watch = replace(watch, looks=watch.looks + 1, rate_limited=watch.rate_limited + is_limited)
@@ -131,7 +131,7 @@ def _after_project(watch: Watch, project: Project, now: float, renders: Sequence
         note = f"Magic Hour {project.noun} {project.id} is {project.status} after {now - watch.started_at:.0f} s"
         if project.is_unknown and not watch.has_told_word:
             warns = True
-            note += ": a status that this version does not know. It is taken for unfinished until the deadline"
+            note += ": a status that this version does not know. It counts as unfinished until the deadline"
     watch = replace(
         watch,
         status=project.status,
@@ -157,7 +157,8 @@ def _after_error(watch: Watch, error: MagicHourApiError, now: float, key: str) -
     since, refused_key = watch.refused_since, watch.refused_key
     if _is_refusal(error) and (since is None or refused_key != key):
         since, refused_key = now, key
-    note = None if error.message == watch.trouble else f"{error.message.rstrip('.')}. Looking again until the deadline"
+    said = f"{error.message.rstrip('.')}. Polling continues until the deadline"
+    note = None if error.message == watch.trouble else said
     watch = replace(watch, trouble=error.message, refused_since=since, refused_key=refused_key)
     if _is_refusal(error) and since is not None and now - since >= REFUSAL_PATIENCE:
         return Step(watch, end="unreachable", error=error, note=note)
@@ -166,19 +167,19 @@ def _after_error(watch: Watch, error: MagicHourApiError, now: float, key: str) -
 
 
 def _is_refusal(error: MagicHourApiError) -> bool:
-    """Whether the API itself refuses the look; a gateway's page of the same status is transient trouble."""
+    """Whether the API itself refuses the poll; a gateway's page of the same status is transient trouble."""
     status = error.status_code or 0
     return 400 <= status < 500 and status not in (404, 408, 429) and error.from_api
 
 
 def deadline(now: float, timeout: float, *, task_started: float | None, execution_timeout: float | None) -> float:
-    """Return when a try's wait ends, in seconds since the epoch.
+    """Return when an attempt's wait ends, in seconds since the epoch.
 
     Airflow does not count ``execution_timeout`` while a task is deferred (3.3.2), so it is counted here.
 
-    :param now: when this try's wait begins, in seconds since the epoch.
+    :param now: when this attempt's wait begins, in seconds since the epoch.
     :param timeout: seconds.
-    :param task_started: when the try began, in seconds since the epoch.
+    :param task_started: when the attempt began, in seconds since the epoch.
     :param execution_timeout: seconds, or None.
     """
     end = now + timeout

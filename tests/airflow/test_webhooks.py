@@ -96,13 +96,13 @@ def test_a_video_made_elsewhere_starts_the_documented_dag_which_downloads_it(
 ) -> None:
     project_id = a_project(sandbox)
     answer = deliver(url, body(project_id=project_id))
-    assert (answer.status_code, answer.json()) == (200, {"message": f"made an event of the asset {COMPLETED}"})
+    assert (answer.status_code, answer.json()) == (200, {"message": f"created an event of the asset {COMPLETED}"})
 
     (run_id,) = airflow.wait_for(lambda: ended(airflow, "fetch_completed_videos"), 90, "the DAG has run")
     assert airflow.rest.xcom("fetch_completed_videos", run_id, "project_ids") == [project_id]
     (clip,) = clips.iterdir()
     assert project_id in clip.name
-    assert f"video.completed of project {project_id}: made an event" in logged(airflow)
+    assert f"video.completed of project {project_id}: created an event" in logged(airflow)
 
 
 def test_a_repeated_delivery_is_welcome_and_makes_no_second_event(airflow: LocalAirflow, url: str) -> None:
@@ -115,7 +115,7 @@ def test_a_repeated_delivery_is_welcome_and_makes_no_second_event(airflow: Local
     ]
     answers.append(deliver(url, body(project_id="repeated", credits_charged=1)))
     assert [answer.status_code for answer in answers] == [200] * 4
-    assert [answer.json()["message"] for answer in answers[1:]] == ["known already"] * 3
+    assert [answer.json()["message"] for answer in answers[1:]] == ["already recorded"] * 3
     assert [event["uri"] for event in events(airflow) if event["project_id"] == "repeated"] == [COMPLETED]
 
 
@@ -238,7 +238,7 @@ def test_a_delivery_that_the_database_has_no_time_for_makes_its_event_when_it_is
         answer = deliver(url, content)
         assert (answer.status_code, answer.json()) == (503, {"message": "its event was not made: OperationalError"})
     assert "delayed" not in [event["project_id"] for event in events(airflow)]
-    assert "made an event" in deliver(url, content).json()["message"]
+    assert "created an event" in deliver(url, content).json()["message"]
     assert "s1gned" not in logged(airflow)
 
 
@@ -246,7 +246,7 @@ def test_the_documented_call_works(airflow: LocalAirflow, url: str) -> None:
     program = SEND.replace("http://localhost:8080", airflow.url)
     environment = {**os.environ, "AIRFLOW__MAGICHOUR__WEBHOOK_SECRET": SECRET}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == {"message": f"made an event of the asset {COMPLETED}"}
+    assert json.loads(done.stdout) == {"message": f"created an event of the asset {COMPLETED}"}
 
 
 def test_failed_videos_start_the_documented_dag(airflow: LocalAirflow, url: str) -> None:
@@ -255,7 +255,7 @@ def test_failed_videos_start_the_documented_dag(airflow: LocalAirflow, url: str)
     airflow.rest.unpause("report_failed_videos")
 
     def kept() -> bool:
-        return "made an event" in deliver(url, body("video.errored", project_id="failed")).json()["message"]
+        return "created an event" in deliver(url, body("video.errored", project_id="failed")).json()["message"]
 
     airflow.wait_for(kept, 60, "the asset of failed videos is active")
 

@@ -129,7 +129,7 @@ def test_redirect_from_tls_to_none_is_refused(tmp_path: Path) -> None:
             timeout=60,
         )
         server.shutdown()
-    assert "http://127.0.0.1 is not encrypted, and what names it (127.0.0.1) was" in done.stderr
+    assert "http://127.0.0.1 is not encrypted, but 127.0.0.1, which leads there, is" in done.stderr
     assert plain.heads == []
     assert "Signature=secret" not in done.stderr.splitlines()[-1]
 

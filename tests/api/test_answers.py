@@ -237,7 +237,7 @@ def test_a_create_that_succeeded_without_an_id_is_unsure(status, body):
 def test_a_read_that_cannot_be_read_says_which_field():
     caught = error(READ, 200, b'{"id": "a"}')
     assert type(caught) is MagicHourApiError
-    assert "Could not look at project clx7: an answer that cannot be read (HTTP 200; status)" in str(caught)
+    assert "Could not get project clx7: an answer that cannot be read (HTTP 200; status)" in str(caught)
 
 
 @pytest.mark.parametrize(
@@ -283,8 +283,8 @@ def test_a_connection_never_made_points_at_the_host():
     "failure",
     [
         pytest.param(Failure("no connection (refused)", sent=False), id="unreachable"),
-        pytest.param(Failure("HTTP 404: no message of the API's", status=404), id="another-server"),
-        pytest.param(Failure("HTTP 403: no message of the API's", status=403), id="a-gateway"),
+        pytest.param(Failure("HTTP 404: no message from the API", status=404), id="another-server"),
+        pytest.param(Failure("HTTP 403: no message from the API", status=403), id="a-gateway"),
     ],
 )
 def test_a_wrong_host_is_named(call, failure):

@@ -84,4 +84,4 @@ def test_certificate_of_a_private_authority_can_be_trusted(serve: Serve) -> None
 def test_file_of_certificates_that_is_not_there_is_named(serve: Serve) -> None:
     text = outcome(serve(30)[0], SSL_CERT_FILE="/nowhere/certificates.pem")
     assert text.startswith("(False")
-    assert "SSL_CERT_FILE names is not there" in text
+    assert "SSL_CERT_FILE names does not exist" in text

@@ -361,9 +361,9 @@ def endless():
         pytest.param({"model": False}, "model=False: a text", id="boolean-as-model"),
         pytest.param({"prompt": {"a": 1}}, "prompt={'a': 1}: a text", id="dict-as-prompt"),
         pytest.param({"name": True}, "name=True: a text", id="boolean-as-name"),
-        pytest.param({"name": math.inf}, "name=inf: a text", id="infinite-name"),
-        pytest.param({"prompt": b"zoom"}, "prompt=b'zoom': a text", id="bytes-as-prompt"),
-        pytest.param({"prompt": "\ud800"}, "prompt='\\ud800': a text of whole", id="half-a-character"),
+        pytest.param({"name": math.inf}, "name=inf: a value that JSON can hold", id="infinite-name"),
+        pytest.param({"prompt": b"zoom"}, "prompt=b'zoom': a value that JSON can hold", id="bytes-as-prompt"),
+        pytest.param({"prompt": "\ud800"}, "prompt='\\ud800': a value that JSON can hold", id="half-a-character"),
         pytest.param({"extra_body": {"seed": math.nan}}, "extra_body.seed=nan: ", id="nan"),
         pytest.param({"extra_body": {"a": {"b": [1, {2}]}}}, "extra_body.a.b[1]={2}: ", id="set"),
         pytest.param({"extra_body": {"blob": b"x"}}, "extra_body.blob=b'x': ", id="bytes"),
@@ -473,5 +473,5 @@ def test_other_texts_are_no_key(text):
 
 def test_a_short_key_is_looked_for_as_a_whole_text_alone():
     refuse_key({"name": "a key lime"}, "key")
-    with pytest.raises(MagicHourInvalidRequestError, match="name holds"):
+    with pytest.raises(MagicHourInvalidRequestError, match="name contains"):
         refuse_key({"name": "key"}, "key")

@@ -175,7 +175,7 @@ def test_cookies_are_not_kept():
 def test_a_port_where_nobody_listens_is_a_request_never_sent():
     async def scene(reader: Reader, server: Server) -> None:
         refused = await failure(reader, "http://127.0.0.1:1")
-        assert refused == Failure("no connection (refused: nothing listens there)", sent=False)
+        assert refused == Failure("no connection (refused: nothing is listening there)", sent=False)
 
     play(scene)
 

@@ -20,7 +20,7 @@ def test_items_above_max_credits_are_not_submitted_and_made_once_it_is_raised(ni
     assert task.run() == "failed"
 
     assert list(task.statuses.values()) == ["complete"] * 7 + ["not_submitted"] * 5
-    assert f"above max_credits={7 * price}" in str(task.error)
+    assert f"exceed max_credits={7 * price}" in str(task.error)
     assert sum(task.made.values()) == 7
 
     assert task.clear(max_credits=12 * price) == "success"

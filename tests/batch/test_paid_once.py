@@ -324,7 +324,7 @@ def test_a_reordered_list_pays_nothing_and_new_items_are_made(night: Any, logged
 
     assert task.made == {**{f"i{number}": 1 for number in range(5)}, "new": 1}
     assert [line["id"] for line in task.lines] == ["new", "i3", "i2", "i1", "i0"]
-    assert "1 items of earlier tries are not in the manifest" in logged()
+    assert "1 items of earlier attempts are no longer in the manifest" in logged()
 
 
 def test_what_is_removed_while_in_flight_is_left_alone(night: Any, sandbox: Any) -> None:

@@ -140,7 +140,7 @@ def test_another_projects_file_under_the_same_name_is_neither_taken_nor_overwrit
 ) -> None:
     target = tmp_path / "clip.mp4"
     target.write_bytes(bytes(len(clip)))
-    with pytest.raises(MagicHourStorageError, match=r"(?s)clip\.mp4 is there already.*overwrite=True"):
+    with pytest.raises(MagicHourStorageError, match=r"(?s)clip\.mp4 already exists.*overwrite=True"):
         download(project, str(target))
     assert target.read_bytes() == bytes(len(clip))
 
@@ -151,7 +151,7 @@ def test_another_project_whose_id_holds_this_id_is_not_taken_for_it(
 ) -> None:
     target = tmp_path / form.format(project)
     target.write_bytes(bytes(len(clip)))
-    with pytest.raises(MagicHourStorageError, match="is there already and is not this project's"):
+    with pytest.raises(MagicHourStorageError, match="already exists and is not this project's"):
         download(project, str(target))
     assert target.read_bytes() == bytes(len(clip))
 
@@ -178,7 +178,7 @@ def test_one_byte_makes_a_file_another_one(
     other[place] ^= 1
     target = tmp_path / "clip.mp4"
     target.write_bytes(other)
-    with pytest.raises(MagicHourStorageError, match=rf"(?s)not this project's.*{project} is still there to download"):
+    with pytest.raises(MagicHourStorageError, match=rf"(?s)not this project's.*{project} can still be downloaded"):
         download(project, str(target))
     assert target.read_bytes() == other
 
@@ -314,7 +314,7 @@ def test_part_of_a_size_that_nobody_tells_is_never_taken_for_the_rest(
 def test_file_that_changes_on_its_way_is_published_neither_in_part_nor_joined(
     download: Any, sandbox: Any, project: str, tmp_path: Path, before: bytes, after: bytes
 ) -> None:
-    told = rf"(?s)project {project} changed.*{len(BODY)} bytes.*still there to download"
+    told = rf"(?s)project {project} changed.*{len(BODY)} bytes.*can still be downloaded"
     with serving(sandbox, before, after) as store, pytest.raises(MagicHourApiError, match=told):
         download(project, f"{tmp_path}/")
     assert everything_in(tmp_path) == []
@@ -363,7 +363,7 @@ def test_download_that_breaks_off_tells_why_and_that_the_project_is_still_there(
     with serving(sandbox, last), pytest.raises(MagicHourApiError) as caught:
         download(project, f"{tmp_path}/")
     assert str(caught.value).startswith(f"The download of project {project} broke off 11 times, last: {told}.\n")
-    assert "still there to download" in str(caught.value)
+    assert "can still be downloaded" in str(caught.value)
     assert "http://" not in str(caught.value)
     assert everything_in(tmp_path) == []
 
@@ -542,7 +542,7 @@ def test_full_disk_is_named_and_nothing_partial_stays(
     download: Any, project: str, clip: bytes, mounted: Callable[..., Path], scheme: str
 ) -> None:
     folder = mounted("size=8k")
-    told = rf"{folder}/{project}\.mp4: No\sspace\sleft\son\sdevice\.\sProject {project} is still there to download\."
+    told = rf"{folder}/{project}\.mp4: No\sspace\sleft\son\sdevice\.\sProject {project} can still be downloaded\."
     with pytest.raises(MagicHourStorageError, match=told):
         download(project, f"{scheme}{folder}/")
     assert everything_in(folder) == []
@@ -553,7 +553,7 @@ def test_disk_that_must_not_be_written_is_named(
     download: Any, project: str, mounted: Callable[..., Path], scheme: str
 ) -> None:
     folder = mounted("ro")
-    told = rf"{folder}/{project}\.mp4: Read-only\sfile\ssystem\.\sProject {project} is still there to download\."
+    told = rf"{folder}/{project}\.mp4: Read-only\sfile\ssystem\.\sProject {project} can still be downloaded\."
     with pytest.raises(MagicHourStorageError, match=told):
         download(project, f"{scheme}{folder}/")
     assert everything_in(folder) == []
@@ -569,7 +569,7 @@ def test_failed_overwrite_keeps_the_old_file(download: Any, sandbox: Any, projec
 
 
 def test_storage_that_airflow_does_not_know_is_named(download: Any, project: str) -> None:
-    with pytest.raises(MagicHourStorageError, match=f"(?s)nosuchscheme.*Project {project} is still there to download"):
+    with pytest.raises(MagicHourStorageError, match=f"(?s)nosuchscheme.*Project {project} can still be downloaded"):
         download(project, "nosuchscheme://bucket/clips/")
 
 
@@ -758,7 +758,8 @@ def test_store_that_is_full_is_named(
     download: Any, project: str, bucket: type[Bucket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Bucket, "is_full", True)
-    told = rf"{bucket.protocol}://clips/{project}\.mp4: No space left on device\.\sProject {project} is still there"
+    left = f"Project {project} can still be downloaded"
+    told = rf"{bucket.protocol}://clips/{project}\.mp4: No space left on device\.\s{left}"
     with pytest.raises(MagicHourStorageError, match=told):
         download(project, f"{bucket.protocol}://clips/")
     assert bucket.objects == {}

@@ -248,7 +248,7 @@ def test_another_object_of_that_name_is_overwritten_only_when_told_to(
     download: Any, project: str, clip: bytes, bucket: Bucket
 ) -> None:
     bucket.put("clip.mp4", bytes(len(clip)))
-    with pytest.raises(MagicHourStorageError, match=r"(?s)clip\.mp4 is there already.*overwrite=True.*still there"):
+    with pytest.raises(MagicHourStorageError, match=r"(?s)clip\.mp4 already exists.*overwrite=True.*be downloaded"):
         download(project, "s3://media/clip.mp4")
     assert bucket.get("clip.mp4") == bytes(len(clip))
     download(project, "s3://media/clip.mp4", overwrite=True)
@@ -376,7 +376,7 @@ def test_commit_that_fails_is_named_and_leaves_neither_object_nor_parts(
     conn_id = f"commit_{status}_{'old' if old else 'new'}"
     with refusing_to_commit(bucket, status, code) as url:
         monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", connection_to(url))
-        with pytest.raises(MagicHourStorageError, match=rf"(?s)media/clip\.mp4.*{cause}.*still there to download"):
+        with pytest.raises(MagicHourStorageError, match=rf"(?s)media/clip\.mp4.*{cause}.*can still be downloaded"):
             download(project, "s3://media/clip.mp4", conn_id=conn_id, overwrite=True)
     assert bucket.names == (["clip.mp4"] if old else [])
     assert old is None or bucket.get("clip.mp4") == old
@@ -384,7 +384,9 @@ def test_commit_that_fails_is_named_and_leaves_neither_object_nor_parts(
 
 
 def test_missing_bucket_is_named(download: Any, project: str, bucket: Bucket) -> None:
-    with pytest.raises(MagicHourStorageError, match=rf"(?s)nowhere/clips/{project}\.mp4.*does not exist.*still there"):
+    with pytest.raises(
+        MagicHourStorageError, match=rf"(?s)nowhere/clips/{project}\.mp4.*does not exist.*be downloaded"
+    ):
         download(project, "s3://nowhere/clips/")
     bucket.put("proof.txt", b"the server answers")
 
@@ -392,7 +394,7 @@ def test_missing_bucket_is_named(download: Any, project: str, bucket: Bucket) ->
 def test_missing_bucket_is_named_for_a_clip_of_several_parts(
     download: Any, project: str, big_clip: bytes, bucket: Bucket
 ) -> None:
-    with pytest.raises(MagicHourStorageError, match=r"(?s)nowhere/clip\.mp4.*does not exist.*still there"):
+    with pytest.raises(MagicHourStorageError, match=r"(?s)nowhere/clip\.mp4.*does not exist.*be downloaded"):
         download(project, "s3://nowhere/clip.mp4")
 
 
@@ -410,7 +412,7 @@ def test_wrong_credentials_are_named_with_the_path(
     with FakeServer(refusal(code)) as server:
         monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", connection_to(server.url))
         with pytest.raises(
-            MagicHourStorageError, match=r"(?s)media/clips.*(Forbidden|Not\swith\sthis\skey).*still there"
+            MagicHourStorageError, match=r"(?s)media/clips.*(Forbidden|Not\swith\sthis\skey).*be downloaded"
         ) as caught:
             download(project, "s3://media/clips/", conn_id=conn_id)
     assert SECRET not in str(caught.value)
@@ -422,7 +424,7 @@ def test_endpoint_that_is_down_is_named_with_the_path(
     with FakeServer(answer(b"")) as server:
         url = server.url
     monkeypatch.setenv("AIRFLOW_CONN_DOWN", connection_to(url))
-    with pytest.raises(MagicHourStorageError, match=rf"(?s)media/clips.*connect.*{url}.*still there to download"):
+    with pytest.raises(MagicHourStorageError, match=rf"(?s)media/clips.*connect.*{url}.*can still be downloaded"):
         download(project, "s3://media/clips/", conn_id="down")
 
 
@@ -445,5 +447,5 @@ def test_scheme_without_its_provider_is_named_both_ways(
     with pytest.raises(MagicHourStorageError, match=rf"(?s){scheme}://photos/cat\.jpg.*provider"):
         submit(store, image=f"{scheme}://photos/cat.jpg")
     assert len(sandbox.requests) == 0
-    with pytest.raises(MagicHourStorageError, match=rf"(?s){scheme}://clips/.*provider.*still there to download"):
+    with pytest.raises(MagicHourStorageError, match=rf"(?s){scheme}://clips/.*provider.*can still be downloaded"):
         download(project, f"{scheme}://clips/", conn_id=None)

@@ -74,7 +74,7 @@ PAGE = b"<!DOCTYPE html><html><body>Please log in.</body></html>"
         pytest.param(answer(bytes(5000)), "no known format", id="zeros"),
         pytest.param(answer(CLIP[:-1]), "an MP4 that ends after 10,239 bytes", id="short"),
         pytest.param(answer(CLIP + CLIP[:4]), "an MP4 that ends after", id="long"),
-        pytest.param(answer(CLIP + bytes(8)), "an MP4 with a hole", id="hole"),
+        pytest.param(answer(CLIP + bytes(8)), "an MP4 with a gap", id="hole"),
     ],
 )
 def test_what_is_no_result_is_fetched_again_then_an_error_says_what_came(
@@ -85,7 +85,7 @@ def test_what_is_no_result_is_fetched_again_then_an_error_says_what_came(
     assert (tmp_path / "a" / f"{project}.mp4").read_bytes() == CLIP
     with serving(sandbox, wrong) as store, pytest.raises(MagicHourApiError, match=told) as caught:
         download(project, f"{tmp_path}/b/")
-    assert "still there to download" in str(caught.value)
+    assert "can still be downloaded" in str(caught.value)
     assert len(store.heads) == 3
     assert list((tmp_path / "b").iterdir()) == []
 
@@ -222,7 +222,7 @@ def test_unreadable_entries_of_the_results_are_left_out_with_a_warning_each(
         sandbox.faults.add("get", patch={"downloads": [{"url": None}, good, "nonsense", {}]}, times=None)
         assert download(project, f"{tmp_path}/") == [f"{tmp_path}/{project}.mp4"]
     for number in (1, 3, 4):
-        assert f"Entry {number} of downloads in the API's answer cannot be read and is left out" in logged()
+        assert f"Entry {number} of downloads in the API's answer cannot be read: skipping it" in logged()
 
 
 # What is there already
@@ -415,8 +415,8 @@ def test_two_projects_at_once_to_one_name_end_in_one_file_and_one_error(
         if ended_well:
             assert (folder / "today.mp4").read_bytes() == body
         else:
-            assert "today.mp4 is there already and is not this project's" in text
-            assert f"Project {project} is still there to download" in text
+            assert "today.mp4 already exists and is not this project's" in text
+            assert f"Project {project} can still be downloaded" in text
     assert [path.name for path in folder.iterdir()] == ["today.mp4"]
 
 
@@ -432,7 +432,7 @@ def test_two_projects_at_once_to_one_object_end_in_one_object_and_one_error(
         if ended_well:
             assert bucket.get("today.mp4") == body
         else:
-            assert "today.mp4 is there already and is not this project's" in text
+            assert "today.mp4 already exists and is not this project's" in text
     assert bucket.unfinished == []
 
 
@@ -465,7 +465,7 @@ def test_object_that_appears_meanwhile_is_taken_for_the_result_or_left_as_it_is(
     if is_same:
         assert ended == [["s3://media/clip.mp4"]]
     else:
-        assert "clip.mp4 is there already and is not this project's" in ended[0]
+        assert "clip.mp4 already exists and is not this project's" in ended[0]
 
 
 # Rights

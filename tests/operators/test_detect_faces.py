@@ -116,7 +116,7 @@ def test_trouble_of_the_api_is_outlasted(api: FakeApi, context: Context) -> None
         (detection("error", error={"message": "no luck"}), MagicHourProjectFailedError, "no luck"),
         (detection("error", error={"code": "invalid_image"}), MagicHourProjectRejectedError, "invalid_image"),
         (detection("queued"), MagicHourTimeoutError, "face detection d1 was not finished after 20 s"),
-        ((404, {"message": "Not Found"}), MagicHourTimeoutError, "last seen None"),
+        ((404, {"message": "Not Found"}), MagicHourTimeoutError, "last status: unknown"),
     ],
 )
 def test_an_end_without_faces_says_why(

@@ -147,7 +147,7 @@ def test_a_file_of_another_kind_is_refused_before_anything_is_sent(api: AnyTool,
         "face-swap",
         **{**body_of(TOOLS["face-swap"]), "assets": {"video_source": "file", "video_file_path": "/clips/a.png"}},
     )
-    with pytest.raises(MagicHourInvalidRequestError, match=r"assets\.video_file_path=.* is not a video or a GIF"):
+    with pytest.raises(MagicHourInvalidRequestError, match=r"assets\.video_file_path=.* not that of a video or a GIF"):
         task.execute(context(store))
     assert api.headers == []
 

@@ -208,7 +208,7 @@ def test_default_name_tells_dag_task_index_and_run(sandbox: Any, context: Any, s
         pytest.param({"image": "file://{tmp}/missing.jpg"}, r"missing\.jpg.*No such file", id="missing-uri"),
         pytest.param({"image": "{tmp}/folder.jpg"}, "not a file", id="folder"),
         pytest.param({"image": "{tmp}/empty.jpg"}, "empty", id="empty"),
-        pytest.param({"image": "{tmp}/a.tga"}, "'tga' is not an image.*png", id="extension"),
+        pytest.param({"image": "{tmp}/a.tga"}, "'tga' is not that of an image.*png", id="extension"),
         pytest.param({"image": "{tmp}/cat"}, r"\(none\)", id="no-extension"),
         pytest.param({"image": "nosuchscheme://b/cat.jpg"}, "nosuchscheme", id="scheme"),
         pytest.param({"end_image": "{tmp}/missing.jpg"}, "missing.jpg", id="missing-end-image"),
@@ -526,7 +526,7 @@ def test_unsure_submission_can_be_submitted_anew_by_choice(
     sandbox: Any, context: Any, store: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     sandbox.faults.add("create", cut=True, after=True)
-    with pytest.raises(MagicHourApiError, match=r"next try submits anew, .* may pay twice") as caught:
+    with pytest.raises(MagicHourApiError, match=r"next attempt submits again, .* may pay twice") as caught:
         operator(on_unsure_submission="resubmit").execute(context(store))
     assert not isinstance(caught.value, MagicHourUnsureSubmissionError)
     assert "nothing is paid twice" not in str(caught.value)
@@ -670,7 +670,7 @@ def test_timeout_of_a_wait_that_never_saw_the_api_still_says_what_was_known(
         task.execute(run)
     sandbox.faults.add("get", times=None, status=503)
     event = wait_in_triggerer(deferred.value)
-    with pytest.raises(MagicHourTimeoutError, match=r"(?s)last seen (queued|rendering).* costs 240 credits"):
+    with pytest.raises(MagicHourTimeoutError, match=r"(?s)last status: (queued|rendering).* costs 240 credits"):
         task.resume_execution("execute_complete", {"event": event}, run)
 
 
@@ -810,6 +810,6 @@ def test_killed_task_says_that_the_project_goes_on(
         task.execute(context(store))
     task.on_kill()
     (line,) = [line for line in logged().splitlines() if "Killed" in line]
-    assert "The project goes on and costs its credits; a retry or a clear of this task finds it again" in line
+    assert "The project keeps running and costs its credits. To pick it up again, retry or clear this task" in line
     assert newest(sandbox).id in line
     assert sandbox.requests.to("delete") == []

@@ -234,7 +234,7 @@ def test_a_gateways_second_answer_is_submitted_anew_by_choice_with_one_create_a_
 ) -> None:
     sandbox.faults.add("create", times=4, status=502)
     for number, creates in enumerate((2, 3, 4), start=1):
-        with pytest.raises(MagicHourApiError, match="next try submits anew") as caught:
+        with pytest.raises(MagicHourApiError, match="next attempt submits again") as caught:
             operator(on_unsure_submission="resubmit").execute(context(store, try_number=number))
         assert not isinstance(caught.value, MagicHourUnsureSubmissionError)
         assert posts(sandbox) == creates

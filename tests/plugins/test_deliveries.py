@@ -96,7 +96,7 @@ def test_what_is_not_signed_is_refused(headers):
     assert refusal(body(), headers).status == 401
 
 
-NONE = "its timestamp is no whole number of Unix seconds"
+NONE = "its timestamp is not a whole number of Unix seconds"
 FINER = "its timestamp is in milliseconds or finer; Unix seconds are needed"
 
 

@@ -111,10 +111,10 @@ tell([*seen, count()])
 def test_an_asset_out_of_use_for_a_while_loses_nothing_and_one_that_never_was_is_ignored(home: Path) -> None:
     seen, _ = run(home, SCENE + IN_USE)
     again = [503, f"no DAG uses the asset {COMPLETED} at the moment"]
-    made = f"made an event of the asset {COMPLETED}"
+    made = f"created an event of the asset {COMPLETED}"
     never = f"ignored, as no DAG uses the asset {COMPLETED}"
     no_more = f"ignored, as no DAG has used the asset {COMPLETED} for 24 hours"
-    assert seen == [never, again, made, "known already", again, again, no_more, made, again, 2]
+    assert seen == [never, again, made, "already recorded", again, again, no_more, made, again, 2]
 
 
 MANY = """
@@ -145,9 +145,9 @@ tell([first, [record(each) for each in ids], max(loaded), record("old8", datetim
 
 def test_an_id_is_looked_for_without_loading_all_events(home: Path) -> None:
     (first, second, loaded, later), _ = run(home, SCENE + MANY)
-    made = f"made an event of the asset {COMPLETED}"
-    assert first == [made, "known already", made, made, made, made]
-    assert second == ["known already"] * 6
+    made = f"created an event of the asset {COMPLETED}"
+    assert first == [made, "already recorded", made, made, made, made]
+    assert second == ["already recorded"] * 6
     assert loaded <= 2
     assert later == made  # what was recorded before the time is not looked at
 

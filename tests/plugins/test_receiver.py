@@ -37,7 +37,7 @@ class Records:
         if self.error:
             raise self.error
         self.ids.append(video.id)
-        return "made an event"
+        return "created an event"
 
 
 class Sender:
@@ -108,7 +108,7 @@ def post(
 
 def test_a_genuine_delivery_is_recorded(records: Records) -> None:
     status, _, content = post(records, body())
-    assert (status, json.loads(content), records.ids) == (200, {"message": "made an event"}, ["clip1"])
+    assert (status, json.loads(content), records.ids) == (200, {"message": "created an event"}, ["clip1"])
 
 
 @pytest.mark.parametrize("path", ["/webhooks/", "//webhooks", "/", "", "/webhooks/x"])
@@ -196,7 +196,7 @@ def test_deliveries_that_wait_for_the_database_are_answered_in_time() -> None:
 
     def record(delivered: str, video: Project, since: datetime) -> str:
         free.wait()
-        return "made an event"
+        return "created an event"
 
     async def send() -> list[int]:
         receiver = Receiver(SECRET, 300, record)
@@ -227,7 +227,7 @@ def test_the_log_shows_no_text_of_the_senders(records: Records, caplog: pytest.L
     lines = [record.getMessage() for record in caplog.records if "Magic Hour" in record.getMessage()]
     assert "fe80::1 (401)" in lines[0]
     assert ["an unknown address (401)" in line for line in lines[1:3]] == [True] * 2
-    assert "of project clip%0ACRITICAL%20forged: made" in lines[3]
+    assert "of project clip%0ACRITICAL%20forged: created" in lines[3]
     assert max(map(len, lines)) < 300
     assert "\n" not in "".join(lines)
 

@@ -22,7 +22,7 @@ def complete(**fields):
 
 
 def trouble(status=None, *, own=False, **more):
-    return MagicHourApiError(f"Could not look: {status}.", status_code=status, from_api=own, **more)
+    return MagicHourApiError(f"Could not get it: {status}.", status_code=status, from_api=own, **more)
 
 
 def run(watch, *looks):

@@ -95,7 +95,7 @@ def test_an_event_that_is_none_of_ours_is_an_error_that_a_retry_can_heal(event):
 def test_a_timeout_says_that_the_project_goes_on_and_what_it_costs(credits, cost):
     watch = Watch("p1", START, START, status="rendering", credits_charged=credits)
     text = timeout_message(event_of(Step(watch, end="timeout"), START + 3600))
-    assert all(part in text for part in ("p1", "3600 s", "rendering", "goes on", cost, "retry"))
+    assert all(part in text for part in ("p1", "3600 s", "rendering", "keeps running", cost, "retry"))
 
 
 FAULT = {"code": "no_source_face", "message": "No face found"}

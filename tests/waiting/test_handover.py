@@ -52,7 +52,7 @@ def test_a_project_that_is_finished_no_more_is_no_result(sandbox: Any, context: 
         task: Any = MagicHourProjectSensor(task_id="wait", project_id=job, deferrable=True)
     else:
         task = MagicHourImageToVideoOperator(task_id="submit", image="saved-items/a.png", end_seconds=5)
-    with pytest.raises(MagicHourApiError, match=f"{job} was finished and is queued now; a retry waits"):
+    with pytest.raises(MagicHourApiError, match=f"{job} was finished, but is queued now; a retry waits"):
         task.resume_execution("execute_complete", {"event": event}, context(store))
 
 

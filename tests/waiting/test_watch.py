@@ -207,7 +207,7 @@ def test_a_status_known_before_a_trouble_is_not_noted_again():
 
 def test_a_note_of_trouble_reads_as_sentences():
     (step,) = run(WATCH, (0, trouble(503)))
-    assert step.note == "Could not look: 503. Looking again until the deadline"
+    assert step.note == "Could not get it: 503. Polling continues until the deadline"
 
 
 def test_what_was_seen_last_is_remembered_through_trouble():

@@ -9,7 +9,7 @@ from typing import Any
 from airflow_provider_magichour.api.signatures import without_signatures
 from airflow_provider_magichour.plugins.clip_pages.views import RETURNED, Details, given_to
 
-# Rendered fields that say nothing of the clip, or that the page says elsewhere.
+# Rendered fields that are not about the clip, or that the page shows elsewhere.
 UNTOLD = set(
     "project_id kind destination overwrite magichour_conn_id conn_id poll_interval timeout max_credits name".split()
 )
