@@ -107,9 +107,10 @@ docs: .venv/docs ## build the documentation into build/docs; a warning is an err
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c $(CONSTRAINTS) -c constraints/docs.txt --group docs
 	@touch $@
 
-check: $(STAMP) ## lint, formatting and types
+check: $(STAMP) ## lint, formatting, spelling and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell airflow_provider_magichour docs tools .ci *.md Makefile pyproject.toml
 	$(BIN)/mypy
 
 format: $(STAMP) ## put the code into its form

@@ -151,7 +151,7 @@ def _advice(call: Call[Any], failure: Failure, source: str, at: str) -> str:
     if failure.status == 403:
         return f"The key of {source} is valid, but its plan or permissions do not cover this"
     if failure.status == 404 and failure.from_api and ("-projects/" in call.target or "-detection/" in call.target):
-        return f"Is it a project of another kind, was it deleted, or is {source} another account's?"
+        return f"Is it a project of another kind, or of an account other than that of {source}, or was it deleted?"
     if failure.status == 404 or (failure.status is not None and failure.status < 300):
         return f"Something other than the API answered: check the base URL (host) of {source}{at}"
     if failure.is_redirect:

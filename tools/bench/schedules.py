@@ -58,13 +58,13 @@ def learned(median: float, count: int, *, histories: int = 40) -> Cost:
 
 def cost(looks: Looks, times: list[float]) -> Cost:
     """Return what a schedule costs when jobs take these seconds and an answer takes none."""
-    counts, lates = [], []
+    counts, delays = [], []
     for end in times:
         for count, moment in enumerate(looks(end), 1):  # noqa: B007 -- the last ones count
             pass
         counts.append(count)
-        lates.append(moment - end)
-    return Cost(fmean(counts), fmean(lates))
+        delays.append(moment - end)
+    return Cost(fmean(counts), fmean(delays))
 
 
 def ours(end: float, renders: Sequence[float] = ()) -> Iterator[float]:
