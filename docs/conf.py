@@ -22,6 +22,8 @@ html_show_copyright = False
 html_copy_source = False
 html_show_sourcelink = False
 
+# One argument a line where they do not fit into one.
+python_maximum_signature_line_length = 100
 autodoc_class_signature = "mixed"
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
