@@ -257,7 +257,8 @@ class Clips:
         for task_id, map_index, tries in self.production.ask(
             "select task_id, map_index, try_number from task_instance where dag_id = %s and try_number > 1", self.name
         ):
-            why.update(self._why(task_id, map_index, number) for number in range(1, tries))
+            name = task_id.rpartition(".")[2]
+            why.update(f"{name}: {self._why(task_id, map_index, number)}" for number in range(1, tries))
         why.update(self.settled)
         ((stuck,),) = self.production.ask("select count(*) from log where dag_id = %s and event = %s", self.name, STUCK)
         why.update({"queued again by Airflow, the broker having lost them": stuck} if stuck else {})
