@@ -272,11 +272,12 @@ class Clips:
         if errors := [error for line in lines for error in _errors(line)]:
             return errors[-1]
         told = self.production.ask(
-            "select event from log where (dag_id, task_id, map_index, try_number) = (%s, %s, %s, %s)"
+            r"select event, substring(extra from 'state .*? attribute is \w+') from log"
+            " where (dag_id, task_id, map_index, try_number) = (%s, %s, %s, %s)"
             " and event in ('state mismatch', 'heartbeat timeout')",
             *(self.name, task_id, map_index, number),
         )
-        return f"killed; Airflow's word is {told[-1][0]!r}" if told else "killed"
+        return f"killed; Airflow's word is {' '.join(filter(None, told[-1]))!r}" if told else "killed"
 
 
 def project_of(file: Path) -> str:
