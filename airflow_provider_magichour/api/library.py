@@ -5,11 +5,9 @@ Source: inputs and outputs page, 2026-08-22.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
-if TYPE_CHECKING:
-    from airflow_provider_magichour.api.tools import Kind
+from airflow_provider_magichour.api.tools import KINDS, Kind
 
 LIBRARY = "https://magichour.ai/my-library"
 
@@ -17,3 +15,14 @@ LIBRARY = "https://magichour.ai/my-library"
 def library_url(project_id: str, kind: Kind) -> str:
     """Return the URL of a project; it is not signed."""
     return f"{LIBRARY}?{kind}Id={quote(project_id, safe='')}"
+
+
+def project_at(url: str) -> tuple[Kind, str] | None:
+    """Return kind and id of the project that such a URL leads to, None for any other URL."""
+    if not url.startswith(f"{LIBRARY}?"):
+        return None
+    try:
+        named = dict(parse_qsl(urlsplit(url).query))
+    except ValueError:
+        return None
+    return next(((kind, named[f"{kind}Id"]) for kind in KINDS if f"{kind}Id" in named), None)

@@ -10,10 +10,12 @@ from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any
 
 from airflow_provider_magichour.api.capabilities import EXTENSIONS
+from airflow_provider_magichour.api.library import project_at
 from airflow_provider_magichour.api.signatures import discreet, shown, without_login, without_signatures
 from airflow_provider_magichour.api.tools import Kind, Media, Request
 from airflow_provider_magichour.compat import ObjectStoragePath
 from airflow_provider_magichour.exceptions import MagicHourError, MagicHourInvalidRequestError, MagicHourStorageError
+from airflow_provider_magichour.media.datasets import project_uri
 from airflow_provider_magichour.media.stores import (
     URI,
     AnyPath,
@@ -167,6 +169,8 @@ def extension_of(argument: str, value: str, media: tuple[Media, ...]) -> tuple[s
 def file_uris(request: Request) -> list[str]:
     """Return the URIs of a request's files: where they are stored, or as sent to the API, without signatures.
 
+    What an earlier task has made is its project.
+
     Nothing is read, and no store is contacted.
 
     :param request: with the files as the user named them.
@@ -197,6 +201,8 @@ def uploaded(hook: MagicHourHook, source: Source, opener: Callable[[], IO[bytes]
 
 
 def _uri_named(value: str) -> str:
+    if project := project_at(value):
+        return project_uri(*project)
     if value.lower().startswith(WEB):
         return str(without_signatures(value))
     if URI.fullmatch(value) and not value.lower().startswith("file://"):

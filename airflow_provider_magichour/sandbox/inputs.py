@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from airflow_provider_magichour.api.library import LIBRARY
+from airflow_provider_magichour.api.library import project_at
 from airflow_provider_magichour.api.signatures import discreet
 from airflow_provider_magichour.api.tools import Media
 from airflow_provider_magichour.sandbox.orders import UnreadablePictureError
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 FETCH_TIMEOUT = 10.0
-PROJECT = re.compile(rf"{re.escape(LIBRARY)}\?(?:video|image|audio)Id=(\w+)", re.ASCII)
-"""A project of the account instead of a file (vendor's documentation, inputs and outputs)."""
 
 
 @discreet
@@ -98,7 +95,7 @@ class Inputs:
         """
         if path.startswith("saved-items/"):
             return Input(path, media, None)
-        project = PROJECT.fullmatch(path)
+        project = project_at(path)
         if project and (result := self._result_of(project[1])):
             return Input(path, media, result.read_bytes())
         if path.startswith(("http://", "https://")):

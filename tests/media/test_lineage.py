@@ -92,6 +92,21 @@ def test_an_image_in_a_store_is_an_input_with_its_host_and_without_the_connectio
     assert file_uris(request) == ["s3://media/run #1/a b?.jpg"]
 
 
+def test_what_an_earlier_task_has_made_is_its_project(
+    sandbox: Any, context: Any, lineage: HookLineageCollector
+) -> None:
+    made = sandbox.add_job(kind="image")
+    earlier = {"project_id": made.id, "kind": "image", "status": "complete"}
+    project = MagicHourImageToVideoOperator(task_id="submit", image=earlier, end_seconds=5).execute(context())
+    assert read(lineage) == [f"magichour://image/{made.id}"]
+    assert written(lineage) == [f"magichour://video/{project}"]
+
+
+@pytest.mark.parametrize("url", ["https://magichour.ai/my-library", "https://magichour.ai/my-library?page=2"])
+def test_a_page_of_the_library_that_names_no_project_is_a_url(url: str) -> None:
+    assert file_uris(image_to_video_request(image=url, end_seconds=5)) == ["https://magichour.ai/my-library"]
+
+
 def test_a_wait_that_defers_has_its_image_and_its_project_in_the_process_that_ends_it(
     sandbox: Any, context: Any, lineage: HookLineageCollector, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from math import ceil
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, urlsplit
 
 from airflow_provider_magichour.api.endpoints import checked_project_id
-from airflow_provider_magichour.api.library import LIBRARY, library_url
+from airflow_provider_magichour.api.library import LIBRARY, library_url, project_at
 from airflow_provider_magichour.api.signatures import discreet, without_signatures
 from airflow_provider_magichour.api.tool_rows import TOOLS
-from airflow_provider_magichour.api.tools import KINDS, Kind
+from airflow_provider_magichour.api.tools import Kind
 
 LINK, CREDITS, RETURNED = "_link_MagicHourProjectLink", "credits_charged", "return_value"
 """Keys of XComs; the first holds the project of a task as soon as there is one, whatever the task pushes."""
@@ -163,13 +162,8 @@ class Clip:
 
 def project_in(link: object) -> Project | None:
     """Return the project that a link names; None for whatever else stands in its place."""
-    if not isinstance(link, str) or not link.startswith(f"{LIBRARY}?"):
-        return None
-    try:
-        named = dict(parse_qsl(urlsplit(link).query))
-    except ValueError:
-        return None
-    return next((_project(kind, named[f"{kind}Id"]) for kind in KINDS if f"{kind}Id" in named), None)
+    found = project_at(link) if isinstance(link, str) else None
+    return found and _project(*found)
 
 
 def clips_of(rows: Iterable[Row], details: Details | None = None) -> list[Clip]:
