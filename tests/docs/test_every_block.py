@@ -37,6 +37,7 @@ RUN_BY = [
     ("batch", "json", "", "docs/test_pages.py::test_unsure_items_are_adopted_as_shown"),
     ("download", "json|bash", "", "docs/test_pages.py::test_the_lifecycle_rule_is_one_that_s3_takes"),
     ("examples", "bash", "^cp", "docs/test_pages.py::test_the_examples_are_copied_as_shown_and_are_those_of_the_table"),
+    ("install", "text", "", "docs/test_pages.py::test_lines_of_requirements_are_names_that_pages_use"),
     ("install", "bash", "airflow providers", "docs/test_pages.py::test_airflow_finds_the_provider_as_shown"),
     ("metrics", "ini", "", "docs/test_pages.py::test_settings_of_metrics_are_airflows"),
     ("scaling", "bash", "airflow pools", "docs/test_pages.py::test_every_dag_of_the_pages_runs"),
@@ -55,7 +56,7 @@ RUN_BY = [
 
 # The same, with the reason.
 NOT_RUN = [
-    ("README", "bash", "venv|activate|^pip", "`make test-install` installs the package so; here its names are checked"),
+    ("README", "bash", "venv|activate|^pip", "`make test-release` does, in an empty home; here the names are checked"),
     ("install|testing", "bash", "^pip|VERSION", "the same"),
     ("quick-start", "bash", "standalone", "it opens ports to other machines; its components run in tests/airflow"),
     ("install", "dockerfile", "", "no Docker where the tests run; the release and the names are checked"),

@@ -384,6 +384,14 @@ def test_extras_that_are_installed_exist() -> None:
             assert extra is None or f"\n{extra} = [" in metadata
 
 
+def test_lines_of_requirements_are_names_that_pages_use() -> None:
+    (lines,) = [each.text.splitlines() for each in of("text", ALL) if each.place.startswith("install")]
+    constraint, ours, store = lines
+    assert re.fullmatch(r'--constraint "https://\S+/constraints-3\.\d+\.\d+/constraints-3\.1\d\.txt"', constraint)
+    assert packages(f"pip install {ours}") == ["airflow-provider-magichour"]
+    assert f"| `s3://` | `{store}` |" in page("install")
+
+
 def test_the_airflow_that_is_installed_is_the_newest_that_is_tested() -> None:
     (image,) = of("dockerfile", ALL)
     (named,) = [shown for shown in map(exported, commands("export")) if "AIRFLOW_VERSION" in shown]
