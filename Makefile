@@ -1,7 +1,7 @@
 # Everything happens in .venv; nothing is installed elsewhere. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-crash test-batch test-each-line test-matrix test-install test-production test-ui test-tools test-docs test-api bench bench-media bench-batch figures check-api docs check format build constraints constraints-docs clean
+.PHONY: help setup demo test test-crash test-batch test-each-line test-matrix test-install test-release test-production test-ui test-tools test-docs test-api bench bench-media bench-batch figures check-api docs check format build constraints constraints-docs clean
 
 BIN := .venv/bin
 CONSTRAINTS := constraints/airflow-3.3.txt
@@ -68,6 +68,13 @@ test-matrix: $(STAMP) ## all tests on Airflow 3.0 to 3.3, two Pythons each; AIRF
 test-install: $(STAMP) ## the built wheel under the constraints of Airflow's releases; AIRFLOW="3.0.6 3.3.2": those only
 	@$(BIN)/python -m tools.test_install $(AIRFLOW)
 
+test-release: .venv/release ## wheel and source archive built, checked, installed and used; the quick start in an empty home
+	@$(BIN)/python -m tools.test_release
+
+.venv/release: $(STAMP) constraints/release.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c $(CONSTRAINTS) -c constraints/release.txt --group release
+	@touch $@
+
 test-ui: $(UI_STAMP) ## Airflow's web UI, driven in Debian's Chromium; SCREENSHOTS=1 writes the README's pictures anew
 	@$(BIN)/python -m pytest tests_ui tests/plugins/test_clip_roles.py $(if $(SCREENSHOTS),--screenshots) $(ARGS)
 
@@ -123,8 +130,8 @@ build: $(STAMP) ## make the wheel and the source archive in dist/
 constraints: $(STAMP) ## resolve the versions in constraints/ anew; AIRFLOW=3.3.2: for that Airflow only
 	@sh tools/constraints.sh $(AIRFLOW)
 
-constraints-docs: $(STAMP) ## resolve the versions of the tools for documentation and test-api anew
-	@sh tools/constraints.sh docs api
+constraints-docs: $(STAMP) ## resolve the versions of the tools for documentation, test-api and test-release anew
+	@sh tools/constraints.sh docs api release
 
 clean: ## remove all that make has made, but the clips of the demo
 	rm -rf .venv .cache dist build .pytest_cache .mypy_cache .ruff_cache

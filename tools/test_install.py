@@ -28,6 +28,7 @@ RELEASES = {
     "3.3.0": "2026-07-07",
     "3.3.2": "2026-09-18",
 }
+NEWEST = list(RELEASES)[-1]
 # What Airflow's constraints have beside Airflow's own dependencies, and this package needs.
 PINNED_TOO = "apache-airflow-providers-common-compat apache-airflow-providers-common-io httptools"
 
@@ -44,8 +45,8 @@ def uv(*arguments: str | Path, given: str = "") -> None:
     subprocess.run([UV, *arguments], input=given, text=True, check=True, env=environment(), stdout=subprocess.DEVNULL)
 
 
-def try_out(airflow: str, wheel: Path) -> None:
-    """Install a release of Airflow with the wheel into a fresh environment, and run the smoke test there.
+def try_out(airflow: str, built: Path) -> None:
+    """Install a release of Airflow with the wheel, or the source archive, into an empty environment, and use it there.
 
     :raises subprocess.CalledProcessError: when one of these fails.
     """
@@ -56,12 +57,12 @@ def try_out(airflow: str, wheel: Path) -> None:
     uv(*resolve, "--exclude-newer", RELEASES[airflow], "--output-file", constraints, "-", given=wanted)
     uv("venv", "--quiet", "--clear", "--python", sys.executable, venv)
     install = ["pip", "install", "--quiet", "--python", venv / "bin" / "python", "--constraints", constraints]
-    uv(*install, f"apache-airflow=={airflow}", wheel)
+    uv(*install, f"apache-airflow=={airflow}", built)
     # Elsewhere than in the clone, whose package would be found first.
     home = FOLDER / f"home-{airflow}"
     shutil.rmtree(home, ignore_errors=True)
-    (home / "dags").mkdir(parents=True)
-    smoke = shutil.copy(SMOKE, home / "dags")
+    home.mkdir(parents=True)
+    smoke = shutil.copy(SMOKE, home)
     command = [venv / "bin" / "python", "-W", "ignore", smoke]
     subprocess.run(command, cwd=home, env=environment() | {"AIRFLOW_HOME": str(home)}, check=True)
 
