@@ -400,7 +400,7 @@ def reviewed(dags: None, local_airflow: LocalAirflow, tmp_path_factory: pytest.T
     """A run of the example that waits for three answers, and the folder of what is published."""
     folder = tmp_path_factory.mktemp("review")
     program = (EXAMPLES / "example_review.py").read_text().replace('Path(__file__).parent / "photos"', 'Path("photos")')
-    program = program.replace('tags=["magichour"]', 'default_args={"magichour_conn_id": "studio"}')
+    program = program.replace('{"retries": 2', '{"magichour_conn_id": "studio", "retries": 2')
     (local_airflow.dag_folders[0] / "review.py").write_text(program)
     local_airflow.wait_for_dag("example_review")
     conf = {"clips": f"{folder}/clips/", "published": f"{folder}/published/"}

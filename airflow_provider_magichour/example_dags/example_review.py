@@ -8,6 +8,7 @@ come with this example.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ PHOTO_NAME = "{{ ti.xcom_pull('photos')[ti.map_index].rpartition('/')[2] }}"
 @dag(
     schedule=None,
     doc_md=__doc__,
+    default_args={"retries": 2, "retry_delay": timedelta(seconds=10)},
     params={
         "photos": Param(
             str(PHOTOS), type="string", description="a folder of .jpg files, relative to the worker's folder"
