@@ -13,7 +13,7 @@ from pydantic import ConfigDict, ValidationError
 from airflow_provider_magichour.api.schemas import Discreet
 from airflow_provider_magichour.exceptions import MagicHourError
 from airflow_provider_magichour.waiting.lookout import AsyncLookout
-from airflow_provider_magichour.waiting.watch import Step, Watch
+from airflow_provider_magichour.waiting.watch import SILENCE, Step, Watch
 
 log = logging.getLogger(__name__)
 
@@ -71,17 +71,22 @@ async def until_some_end(lookout: AsyncLookout, watches: Sequence[Watch], at_lea
     steps: asyncio.Queue[Step] = asyncio.Queue()
     ended: list[str] = []
     began, trouble, first = loop.time(), None, None
-    earliest = began + at_least
+    earliest, told_at = began + at_least, began
     tasks = [asyncio.create_task(_follow(lookout, watch, steps)) for watch in watches]
     try:
         while (left := seconds_left(len(ended), len(watches) - len(ended), first, loop.time(), earliest)) != 0.0:
             try:
-                async with asyncio.timeout(left):
+                # Nothing has ended where the time left is not known.
+                async with asyncio.timeout(told_at + SILENCE - loop.time() if left is None else left):
                     step = await steps.get()
             except TimeoutError:
-                break
+                if left is not None:
+                    break
+                told_at = loop.time()
+                log.info("None of the %d projects in flight has ended after %.0f s", len(watches), told_at - began)
+                continue
             if step.error is not None and str(step.error) != trouble:
-                trouble = str(step.error)
+                trouble, told_at = str(step.error), loop.time()
                 log.warning("%s. Polling continues until the deadline", trouble.rstrip("."))
             if step.end is not None:
                 ended.append(step.watch.project_id)

@@ -23,6 +23,9 @@ from airflow_provider_magichour.waiting.schedule import (
 REFUSAL_PATIENCE = 120.0
 """Seconds for which the API may refuse polls with the same key (one being rotated) before the wait ends."""
 
+SILENCE = 600.0
+"""Seconds without a log line, after which a wait logs its state again."""
+
 
 End = Literal["finished", "timeout", "unreachable"]
 
@@ -37,7 +40,8 @@ class Watch:
     :param interval: seconds between polls; None for the schedule that starts with the expected render time.
     :param status: the last status word.
     :param credits_charged: the last figure.
-    :param trouble: the trouble logged last, so that it is logged once.
+    :param trouble: the trouble logged last, so that it is not logged each time.
+    :param told_at: when this process last logged a line, in seconds since the epoch.
     :param has_told_word: whether an unknown status word was warned of.
     :param refused_since: when the API began to refuse polls, in seconds since the epoch.
     :param refused_key: digest of the key that it refuses.
@@ -55,6 +59,7 @@ class Watch:
     status: str | None = None
     credits_charged: int | None = None
     trouble: str | None = None
+    told_at: float = 0.0
     has_told_word: bool = False
     refused_since: float | None = None
     refused_key: str | None = None
@@ -91,7 +96,7 @@ class Step:
     :param watch: the wait's state from now on.
     :param end: ``finished`` (``project`` says how), ``timeout``, ``unreachable`` (``error`` says why), or None.
     :param delay: seconds until the next poll, while ``end`` is None.
-    :param note: a line to log, or None if nothing changed.
+    :param note: a line to log, or None if nothing changed for less than :data:`SILENCE`.
     :param warns: whether that line is a warning though there was no error.
     """
 
@@ -116,18 +121,21 @@ def next_step(
     """
     is_limited = isinstance(seen, MagicHourApiError) and seen.status_code == 429
     watch = replace(watch, looks=watch.looks + 1, rate_limited=watch.rate_limited + is_limited)
+    is_silent = now - max(watch.told_at, watch.started_at) >= SILENCE
     if isinstance(seen, Project):
-        step = _after_project(watch, seen, now, renders)
+        step = _after_project(watch, seen, now, renders, is_silent)
     else:
-        step = _after_error(watch, seen, now, key)
+        step = _after_error(watch, seen, now, key, is_silent)
+    if step.note:
+        step = replace(step, watch=replace(step.watch, told_at=now))
     if step.end is None and now >= watch.deadline:
         return replace(step, end="timeout")
     return step
 
 
-def _after_project(watch: Watch, project: Project, now: float, renders: Sequence[float]) -> Step:
+def _after_project(watch: Watch, project: Project, now: float, renders: Sequence[float], is_silent: bool) -> Step:
     note, warns = None, False
-    if project.status != watch.status:
+    if is_silent or project.status != watch.status:
         note = f"Magic Hour {project.noun} {project.id} is {project.status} after {now - watch.started_at:.0f} s"
         if project.is_unknown and not watch.has_told_word:
             warns = True
@@ -151,14 +159,14 @@ def _after_project(watch: Watch, project: Project, now: float, renders: Sequence
     return Step(watch, delay=watch.next_delay(now, renders=renders), project=project, note=note, warns=warns)
 
 
-def _after_error(watch: Watch, error: MagicHourApiError, now: float, key: str) -> Step:
+def _after_error(watch: Watch, error: MagicHourApiError, now: float, key: str, is_silent: bool) -> Step:
     if is_unknown(error, watch.started_at, now):
         return Step(watch, end="unreachable", error=error)
     since, refused_key = watch.refused_since, watch.refused_key
     if _is_refusal(error) and (since is None or refused_key != key):
         since, refused_key = now, key
-    said = f"{error.message.rstrip('.')}. Polling continues until the deadline"
-    note = None if error.message == watch.trouble else said
+    is_news = is_silent or error.message != watch.trouble
+    note = f"{error.message.rstrip('.')}. Polling continues until the deadline" if is_news else None
     watch = replace(watch, trouble=error.message, refused_since=since, refused_key=refused_key)
     if _is_refusal(error) and since is not None and now - since >= REFUSAL_PATIENCE:
         return Step(watch, end="unreachable", error=error, note=note)

@@ -53,3 +53,11 @@ def test_those_that_end_while_it_may_not_end_yet_are_told_too():
 
 def test_nobody_is_waited_for_where_all_have_ended():
     assert waited({"a": 0.0, "b": 2.0}, at_least=8.0).seconds == pytest.approx(3, abs=1)
+
+
+def test_many_that_take_long_are_told_of_every_ten_minutes(caplog: pytest.LogCaptureFixture):
+    caplog.set_level("INFO")
+    waited({"a": 1500.0, "b": 1500.0})
+    assert [record.getMessage() for record in caplog.records] == [
+        f"None of the 2 projects in flight has ended after {seconds} s" for seconds in (600, 1200)
+    ]

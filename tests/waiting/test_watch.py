@@ -195,6 +195,31 @@ def test_the_same_trouble_is_noted_once():
     assert [note is not None for note in notes] == [True, False, False, False, False, True]
 
 
+@pytest.mark.parametrize(
+    ("seen", "note"),
+    [
+        (project("rendering"), "Magic Hour project p1 is rendering after {} s"),
+        (trouble(503), "Could not look: 503. Looking again until the deadline"),
+    ],
+)
+def test_a_wait_is_never_silent_for_longer_than_ten_minutes(seen, note):
+    times = range(0, 2000, 5)
+    steps = run(WATCH, *((after, seen) for after in times))
+    told = {after: step.note for after, step in zip(times, steps, strict=True) if step.note}
+    assert told == {after: note.format(after) for after in (0, 600, 1200, 1800)}
+
+
+def test_a_wait_that_goes_on_after_a_restart_is_not_silent_either():
+    watch = Watch("p1", START, START + 36000, status="rendering")
+    first, second = run(watch, (7200, project("rendering")), (7205, project("rendering")))
+    assert (first.note, second.note) == ("Magic Hour project p1 is rendering after 7200 s", None)
+
+
+def test_a_word_that_nobody_knows_is_warned_of_once_however_long_the_wait():
+    steps = run(WATCH, *((after, project("polishing")) for after in range(0, 2000, 5)))
+    assert [step.warns for step in steps if step.note] == [True, False, False, False]
+
+
 def test_trouble_that_returns_after_a_success_is_noted_again():
     steps = run(WATCH, (0, project("queued")), (5, trouble(503)), (10, project("queued")), (15, trouble(503)))
     assert [step.note is not None for step in steps] == [True, True, False, True]
