@@ -197,21 +197,72 @@ def test_where_nobody_listens_nothing_is_sent_and_nothing_said(
 
 
 DOCS = Path(__file__).parent.parent / "docs"
-QUERIED = re.compile(r"airflow_magichour_(\w+?)(?:_sum|_count)?(?=[{\[,)`\s]|$)")
+DASHBOARD = json.loads((DOCS / "metrics-dashboard.json").read_text())
+# As statsd_exporter names them: what is neither letter nor digit becomes "_", and a timer a summary.
+QUERIED = re.compile(r"\bairflow_magichour_(\w+)")
+SUFFIXES = {"timing": ("_sum", "_count"), "incr": ("",), "gauge": ("",)}
+
+
+def told() -> dict[str, str]:
+    """Return each metric that is told anywhere, with the method of Airflow's Stats."""
+    source = Path(metrics.__file__).read_text()
+    counters = dict.fromkeys(re.findall(r'_count\("(\w+)"', source), "incr")
+    return counters | {name: how for how, name in re.findall(r'_tell\("(\w+)", "(\w+)"', source)}
+
+
+def queries() -> list[str]:
+    return [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
 
 
 def test_the_page_and_its_dashboard_name_every_metric_and_no_other() -> None:
     page = (DOCS / "metrics.md").read_text()
     documented = re.findall(r"^\| `magichour\.(\w+)`", page, re.M)
-    source = Path(metrics.__file__).read_text()
-    told = re.findall(r'_count\("(\w+)"', source) + re.findall(r'_tell\("\w+", "(\w+)"', source)
-    dashboard = json.loads((DOCS / "metrics-dashboard.json").read_text())
-    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    exported = {f"{name}{suffix}" for name, how in told().items() for suffix in SUFFIXES[how]}
 
     assert documented
-    assert sorted(documented) == sorted(told)
-    assert {name for query in queries for name in QUERIED.findall(query)} == set(told)
-    assert set(QUERIED.findall(page)) <= set(told)
+    assert sorted(documented) == sorted(told())
+    assert {name for query in queries() for name in QUERIED.findall(query)} == exported
+    assert set(QUERIED.findall(page)) <= exported
+
+
+def test_the_dashboard_asks_of_each_metric_what_its_kind_can_answer() -> None:
+    gauges = {name for name, how in told().items() if how == "gauge"}
+    labels = {"dag_id", "task_id", "tool", "model", "end"}
+    for query in queries():
+        for name, window in re.findall(r"airflow_magichour_(\w+)\{[^}]*\}(\[[^]]+\])?", query):
+            assert bool(window) is (name not in gauges), query
+        for named in re.findall(r"\bby \(([^)]*)\)", query):
+            assert set(named.split(", ")) <= labels - ({"end"} if "wait" not in query else set()), query
+
+
+def test_the_dashboard_has_the_form_that_grafana_imports() -> None:
+    """Grafana's classic model (its dashboard_kind.cue, and the pages on the JSON model)."""
+    variables = {each["name"]: each for each in DASHBOARD["templating"]["list"]}
+    assert DASHBOARD["schemaVersion"] >= 36
+    assert "id" not in DASHBOARD, "Grafana gives that"
+    assert 8 <= len(DASHBOARD["uid"]) <= 40
+    assert {each["type"] for each in variables.values()} == {"datasource", "query"}
+    panels = DASHBOARD["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    taken = set()
+    for panel in panels:
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert cells
+        assert max(x for x, _ in cells) < 24
+        assert not cells & taken, panel["title"]
+        taken |= cells
+        assert panel["type"] in ("stat", "timeseries")
+        assert panel["title"]
+        assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
+    sources = [panel["datasource"] for panel in panels] + [variables["dag"]["datasource"]]
+    assert all(source == {"type": "prometheus", "uid": "${datasource}"} for source in sources)
+    asked = set(re.findall(r"\$\{?(\w+)", json.dumps(DASHBOARD)))
+    assert asked - {"__all", "__range", "__rate_interval"} == set(variables)
 
 
 def test_a_batch_tells_what_each_leg_has_paid_and_written(statsd: StatsD, sandbox: Any, night: Any) -> None:
