@@ -17,6 +17,9 @@ WANTED = $(subst $(SPACE), or ,$(strip $(ROWS)))
 SPACE := $(subst ,, )
 # What kills a worker at each line of the way, which takes minutes: `make test-each-line`.
 AT_EACH_LINE := tests/operators/test_killed_at_each_line.py tests/batch/test_killed_at_each_line.py
+# The tests in a browser, in an environment with an older Airflow; FAB's roles are tested on the newest.
+OLDER_UI = tools.test_matrix --airflow $(AIRFLOW) --python $(or $(PY),3.12) --group browser -- tests_ui
+NEWEST_UI = pytest tests_ui tests/plugins/test_clip_roles.py
 # Bytecode written once saves seconds at every start of Airflow.
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
@@ -75,8 +78,8 @@ test-release: .venv/release ## wheel and source archive built, checked, installe
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c $(CONSTRAINTS) -c constraints/release.txt --group release
 	@touch $@
 
-test-ui: $(UI_STAMP) ## Airflow's web UI, driven in Debian's Chromium; SCREENSHOTS=1 writes the README's pictures anew
-	@$(BIN)/python -m pytest tests_ui tests/plugins/test_clip_roles.py $(if $(SCREENSHOTS),--screenshots) $(ARGS)
+test-ui: $(UI_STAMP) ## Airflow's web UI, driven in Debian's Chromium; AIRFLOW=3.1: that of an older one; SCREENSHOTS=1: new pictures
+	@$(BIN)/python -m $(if $(AIRFLOW),$(OLDER_UI),$(NEWEST_UI)) $(if $(SCREENSHOTS),--screenshots) $(ARGS)
 
 $(UI_STAMP): $(STAMP)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c $(CONSTRAINTS) --group ui

@@ -29,8 +29,8 @@ for airflow in ${*:-$(sed -n 's/^apache-airflow==//p' constraints/airflow-*.txt)
     groups="--group ui --group production"
     case $airflow in
         3.0.*) newer="--exclude-newer 2025-09-10" groups="--group test" ;;
-        3.1.*) newer="--exclude-newer 2026-03-15" groups="--group test" ;;
-        3.2.*) newer="--exclude-newer 2026-06-20" groups="--group test" ;;
+        3.1.*) newer="--exclude-newer 2026-03-15" groups="--group browser" ;;
+        3.2.*) newer="--exclude-newer 2026-06-20" groups="--group browser" ;;
         3.3.*) newer="--exclude-newer-package apache-airflow-providers-common-compat=2026-09-18" ;;
         *) newer= ;;
     esac

@@ -26,12 +26,12 @@ class Cell:
 
     :param airflow: minor version, such as ``3.0``.
     :param python: minor version of Python 3.
-    :param newest: whether no newer Airflow is in the matrix: this one gets the tools of development too.
+    :param group: of what is installed for it (pyproject.toml).
     """
 
     airflow: str
     python: int
-    newest: bool
+    group: str
     counts: dict[str, int] = field(default_factory=dict)
     skips: Counter[str] = field(default_factory=Counter)
     seconds: float = 0
@@ -53,7 +53,7 @@ class Cell:
 
     @property
     def venv(self) -> Path:
-        return ROOT / ".cache" / f"airflow-{self.airflow}-py3.{self.python}"
+        return ROOT / ".cache" / f"airflow-{self.airflow}-py3.{self.python}-{self.group}"
 
     def set_up(self) -> None:
         """Make the environment, unless it is newer than all that it is made from."""
@@ -61,8 +61,7 @@ class Cell:
         sources = [self.constraints, ROOT / "pyproject.toml", ROOT / "tools" / "setup.sh"]
         if stamp.exists() and all(each.stat().st_mtime < stamp.stat().st_mtime for each in sources):
             return
-        group = "dev" if self.newest else "test"
-        command = ["sh", "tools/setup.sh", str(self.constraints), str(self.venv), group]
+        command = ["sh", "tools/setup.sh", str(self.constraints), str(self.venv), self.group]
         interpreter = python_command(self.python)
         subprocess.run(command, cwd=ROOT, env=environment() | {"PYTHON": str(interpreter)}, check=True)
         stamp.touch()
@@ -116,11 +115,12 @@ def python_command(minor: int) -> Path | None:
     return None
 
 
-def cells(airflow: str | None, python: str | None) -> tuple[list[Cell], list[str]]:
+def cells(airflow: str | None, python: str | None, group: str | None) -> tuple[list[Cell], list[str]]:
     """Return what is to be run, and what is not, with the reason.
 
     :param airflow: the only Airflow wanted; None for each that has constraints.
     :param python: the only Python wanted; None for the oldest supported and the newest installed.
+    :param group: of what is installed; None for the tests', and for the newest Airflow also the tools of development.
     """
     versions = sorted(path.stem.removeprefix("airflow-") for path in (ROOT / "constraints").glob("airflow-*.txt"))
     if airflow and airflow not in versions:
@@ -137,7 +137,7 @@ def cells(airflow: str | None, python: str | None) -> tuple[list[Cell], list[str
         if python:
             wanted = {minor for minor in possible if python == f"3.{minor}"}
         for minor in range(OLDEST_PYTHON, NEWEST_TRIED + 1):
-            cell = Cell(version, minor, newest=version == versions[-1])
+            cell = Cell(version, minor, group or ("dev" if version == versions[-1] else "test"))
             if minor > limit:
                 left_out.append(f"{cell.name}: this Airflow supports up to 3.{limit}")
             elif minor not in installed:
@@ -175,9 +175,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--airflow", help="such as 3.0: this one only")
     parser.add_argument("--python", help="such as 3.12: this one only")
+    parser.add_argument("--group", help="of what is installed, such as browser")
     parser.add_argument("pytest", nargs="*", help="arguments of pytest")
     arguments = parser.parse_args()
-    chosen, left_out = cells(arguments.airflow, arguments.python)
+    chosen, left_out = cells(arguments.airflow, arguments.python, arguments.group)
     for number, cell in enumerate(chosen, 1):
         print(f"\n== {cell.name} ({number} of {len(chosen)})", flush=True)
         try:
