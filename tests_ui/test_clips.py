@@ -23,7 +23,8 @@ pytest_plugins = ["tests.scenes.airflow_fixture"]
 expect = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: make test-ui does it").expect
 
 DAGS = """
-from airflow.sdk import DAG, task, task_group
+from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
+from airflow.sdk import DAG, Param, task, task_group
 
 from airflow_provider_magichour.operators import (
     MagicHourBatchOperator, MagicHourDownloadOperator, MagicHourImageToVideoOperator,
@@ -69,6 +70,22 @@ with DAG("night_clips", schedule=None, default_args={"magichour_conn_id": "studi
         deferrable=True,
     )
 
+with DAG("asked_clips", schedule=None, params={"shop": "web"}, default_args={"magichour_conn_id": "studio"}):
+
+    @task_group
+    def asked(photo):
+        submit = MagicHourImageToVideoOperator(task_id="submit", image=photo, **ASK)
+        more = {"note": Param("none", type="string")}
+        other = {"shop": Param("app", type="string")}
+        submit >> [
+            ApprovalOperator(task_id="plain", subject="Shall it be shown?"),
+            HITLOperator(task_id="form", subject="Why?", options=["Say so"], params=more),
+            HITLOperator(task_id="own", subject="Where?", options=["There"], params=other),
+            HITLOperator(task_id="several", subject="Which?", options=["This", "That"], multiple=True),
+        ]
+
+    asked.expand(photo=PHOTOS[:1])
+
 with DAG("no_clips", schedule=None):
 
     @task
@@ -96,7 +113,7 @@ def dags(
     shutil.copytree(EXAMPLES / "photos", local_airflow.home / "photos")
     program = DAGS.replace("TARGET", str(tmp_path_factory.mktemp("clips")))
     (local_airflow.dag_folders[0] / "clips.py").write_text(program)
-    for dag_id in ("spring_clips", "many_clips", "slow_clip", "night_clips", "no_clips"):
+    for dag_id in ("spring_clips", "many_clips", "slow_clip", "night_clips", "asked_clips", "no_clips"):
         local_airflow.wait_for_dag(dag_id)
 
 
@@ -415,8 +432,6 @@ def test_clips_are_approved_and_rejected_under_their_tiles(
     page: Page, reviewed: tuple[str, Path], local_airflow: LocalAirflow,
     photograph: Callable[[str, int], None], complaints: list[str],
 ) -> None:  # fmt: skip
-    if airflow_version().startswith("3.1."):
-        pytest.skip("Airflow 3.1 asks for the params of the DAG as well, a form")
     run_id, published = reviewed
     clips = open_run(page, "example_review", run_id)
     expect(clips.get_by_role("button", name="Approve")).to_have_count(3)
@@ -437,3 +452,18 @@ def test_clips_are_approved_and_rejected_under_their_tiles(
     assert states == {0: "success", 1: "skipped", 2: "success"}
     assert len(list(published.iterdir())) == 2
     assert complaints == []
+
+
+def test_what_needs_more_than_a_click_is_left_to_airflows_own_tab(
+    page: Page, dags: None, local_airflow: LocalAirflow
+) -> None:
+    run_id = local_airflow.rest.trigger("asked_clips")
+    for name in ("plain", "form", "own", "several"):
+        asking = ("awaiting_input", "deferred")
+        local_airflow.wait_for_task("asked_clips", run_id, f"asked.{name}", asking, map_index=0, timeout=120)
+    clips = open_run(page, "asked_clips", run_id)
+    page.wait_for_load_state("networkidle")
+    expect(clips.get_by_role("button")).to_have_text(["Approve", "Reject"])
+    clips.get_by_role("button", name="Approve").click()
+    local_airflow.wait_for_task("asked_clips", run_id, "asked.plain", "success", map_index=0, timeout=60)
+    local_airflow.rest.set_run_state("asked_clips", run_id, "failed")

@@ -34,11 +34,11 @@ def _application() -> ASGIApp:
     from starlette.responses import PlainTextResponse
 
     try:
-        from airflow_provider_magichour.plugins.clip_pages.routes import application
+        from airflow_provider_magichour.plugins.clip_pages.routes import app
     except ImportError as error:
         log.error("Magic Hour's clips cannot be shown: this Airflow lacks %s, which their pages need", error.name)
         return PlainTextResponse("This release of airflow-provider-magichour cannot show clips in this Airflow.", 501)
-    return application()
+    return app
 
 
 class _Beginning(str):

@@ -7,17 +7,19 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_magichour.api import schemas
 from airflow_provider_magichour.api.library import library_url
 from airflow_provider_magichour.plugins.clip_pages.facts import batch_counts, conn_id_of, facts
 from airflow_provider_magichour.plugins.clip_pages.views import (
     CREDITS,
     LINK,
     RETURNED,
+    Clip,
+    Page,
     Project,
     Row,
     clip_at,
     clips_of,
-    page_of_clips,
     project_in,
     title_of,
 )
@@ -81,7 +83,7 @@ def test_tasks_of_one_project_are_one_clip_and_a_download_belongs_to_its_copy() 
             ("review", "", "ApprovalOperator"),
         )
     ]
-    clips = clips_of(rows)
+    clips = clips_of(rows, {})
     assert [clip.project.id for clip in clips if clip.project] == ["p0", "p1", "p2"]
     assert [{each.name for each in clip.tasks} for clip in clips] == [{"submit", "wait", "download"}] * 3
     assert [[each.name for each in clip.others] for clip in clips] == [["review"]] * 3
@@ -104,11 +106,11 @@ def test_a_copy_with_two_projects_is_two_clips_and_its_review_shows_the_last() -
 
 def test_unmapped_tasks_of_others_have_no_clip() -> None:
     rows = [row("submit", project="p"), row("report", operator="PythonOperator")]
-    assert clip_at(clips_of(rows), ("report", -1)) is None
+    assert clip_at(clips_of(rows, {}), ("report", -1)) is None
 
 
 def test_a_task_whose_class_is_the_users_own_is_known_by_its_link() -> None:
-    (clip,) = clips_of([row("submit", project="p", operator="OurClipOperator")])
+    (clip,) = clips_of([row("submit", project="p", operator="OurClipOperator")], {})
     assert clip.project == Project("video", "p")
 
 
@@ -130,12 +132,12 @@ def test_a_task_whose_class_is_the_users_own_is_known_by_its_link() -> None:
 )
 def test_the_states_of_the_tasks_are_that_of_the_clip(states: list[str | None], state: str) -> None:
     rows = [row(f"t{number}", state=each, project="p") for number, each in enumerate(states)]
-    (clip,) = clips_of(rows)
+    (clip,) = clips_of(rows, {})
     assert clip.state == state
 
 
 def test_what_failed_before_there_was_a_project_is_a_clip_too() -> None:
-    (clip,) = clips_of([row("submit", 3, "failed")])
+    (clip,) = clips_of([row("submit", 3, "failed")], {})
     assert (clip.project, clip.state, title_of(clip, {})) == (None, "failed", "submit [3]")
 
 
@@ -149,7 +151,7 @@ def test_what_failed_before_there_was_a_project_is_a_clip_too() -> None:
     ],
 )
 def test_a_clip_is_called_as_airflow_calls_its_copy_or_as_its_picture(label: Any, given: Any, title: str) -> None:
-    (clip,) = clips_of([row("clip.submit", 0, project="p", label=label)])
+    (clip,) = clips_of([row("clip.submit", 0, project="p", label=label)], {})
     assert title_of(clip, {("clip.submit", 0): {"given": given}}) == title
 
 
@@ -158,7 +160,7 @@ def test_a_clip_is_called_as_airflow_calls_its_copy_or_as_its_picture(label: Any
 
 def clips(done: int, failed: int = 0) -> list[Any]:
     rows = [row("s", index, project=f"p{index}", credits=10) for index in range(done)]
-    return clips_of(rows + [row("s", done + index, "failed", f"f{index}") for index in range(failed)])
+    return clips_of(rows + [row("s", done + index, "failed", f"f{index}") for index in range(failed)], {})
 
 
 @pytest.mark.parametrize(
@@ -166,18 +168,18 @@ def clips(done: int, failed: int = 0) -> list[Any]:
     [(1, 1, 24), (2, 2, 24), (9, 9, 8), (10, 9, 8), (10**20, 9, 8), (0, 1, 24), (-5, 1, 24)],
 )
 def test_a_page_has_24_tiles_and_one_beyond_is_the_nearest(asked: int, number: int, size: int) -> None:
-    page = page_of_clips(clips(200), "", asked)
+    page = Page(clips(200), "", asked)
     assert (page.number, page.pages, len(page.clips), page.credits) == (number, 9, size, 2000)
 
 
 def test_a_filter_shows_one_state_and_counts_them_all() -> None:
-    page = page_of_clips(clips(30, 2), "failed", 1)
-    assert (page.counts, page.shown, page.pages, len(page.clips)) == ({"done": 30, "failed": 2}, "failed", 1, 2)
-    assert page_of_clips(clips(1), "<script>").shown == ""
+    page = Page(clips(30, 2), "failed", 1)
+    assert (page.counts, page.shown, page.pages, len(page.clips)) == ({"": 32, "done": 30, "failed": 2}, "failed", 1, 2)
+    assert Page(clips(1), "<script>").shown == ""
 
 
 def test_an_empty_run_has_an_empty_page() -> None:
-    page = page_of_clips(clips_of([row("other", operator="PythonOperator")]))
+    page = Page(clips_of([row("other", operator="PythonOperator")], {}))
     assert (page.clips, page.counts, page.credits, page.pages) == ([], {}, 0, 1)
 
 
@@ -200,7 +202,8 @@ def test_facts_say_what_was_asked_and_made_but_nothing_signed() -> None:
         ("wait", 0): {"given": {"project_id": "p"}, RETURNED: wait},
         ("download", 0): {"given": {"project_id": "p"}, RETURNED: ["s3://bucket/p.mp4"]},
     }
-    told = dict(facts(details))
+    (clip,) = clips_of([row("submit", 0, project="p", credits=240)], {})
+    told = dict(facts(clip, details))
     assert told == {
         "Prompt": "move",
         "Made from": "https://host/cat.jpg",
@@ -208,16 +211,20 @@ def test_facts_say_what_was_asked_and_made_but_nothing_signed() -> None:
         "Style": '{\n "a": 1\n}',
         "Size": "1280 x 720, 24 fps",
         "Written to": "s3://bucket/p.mp4",
+        "Credits": "240",
+        "Project": "p",
     }
-    seen = dict(facts(details, {"width": 640, "height": 360, "fps": None, "end_seconds": 4.5}))
+    shown = {"id": "p", "status": "complete", "width": 640, "height": 360, "end_seconds": 4.5, "credits_charged": 0}
+    seen = dict(facts(clip, details, schemas.Project.model_validate(shown)))
     assert (seen["Size"], seen["Length"], "Asked length" in seen) == ("640 x 360, 24 fps", "4.5 s", False)
+    assert seen["Credits"] == "0"
     assert conn_id_of(details) == "team"
 
 
 @pytest.mark.parametrize("planted", [None, 7, "text", [1, None], {"download_urls": 1, "width": "<b>", "height": {}}])
 def test_xcoms_and_fields_of_any_form_are_no_error(planted: Any) -> None:
     details = {("t", 0): {"given": planted, RETURNED: planted, LINK: planted}}
-    assert "Size" not in dict(facts(details))
+    assert "Size" not in dict(facts(Clip(None, (row("t", 0),)), details))
     assert conn_id_of(details) == "magichour_default"
     assert batch_counts(details) == {}
 
@@ -226,4 +233,5 @@ def test_a_batch_has_its_counts() -> None:
     summary = {"schema_version": 1, "total": 5, "counts": {"complete": 4, "failed": 1, "unsure": 0, "odd": "x"}}
     details = {("batch", -1): {RETURNED: summary | {"results": "s3://bucket/results.jsonl"}}}
     assert batch_counts(details) == {"complete": 4, "failed": 1}
-    assert dict(facts(details)) == {"Written to": "s3://bucket/results.jsonl"}
+    told = facts(Clip(None, (row("batch"),)), details)
+    assert told == [("Complete", "4"), ("Failed", "1"), ("Written to", "s3://bucket/results.jsonl")]

@@ -40,7 +40,8 @@ class Runs:
             session.flush()
             session.add(DagModel(dag_id=dag_id, bundle_name="tests", fileloc="", relative_fileloc=""))
             session.flush()
-            session.add(DagRun(dag_id=dag_id, run_id=run_id, run_type="manual", run_after=datetime.now(UTC)))
+            about = {"run_type": "manual", "state": "success", "run_after": datetime.now(UTC)}
+            session.add(DagRun(dag_id=dag_id, run_id=run_id, **about))
 
     def task(
         self,

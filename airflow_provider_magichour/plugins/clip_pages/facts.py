@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
+from airflow_provider_magichour.api import schemas
 from airflow_provider_magichour.api.signatures import without_signatures
-from airflow_provider_magichour.plugins.clip_pages.views import RETURNED, Details, given_to
+from airflow_provider_magichour.plugins.clip_pages.views import RETURNED, Clip, Details, given_to
 
 # Rendered fields that are not about the clip, or that the page shows elsewhere.
 UNTOLD = set(
@@ -23,16 +24,18 @@ def conn_id_of(details: Details) -> str:
     return next((each for each in named if isinstance(each, str) and each), "magichour_default")
 
 
-def facts(details: Details, seen: Mapping[str, Any] | None = None) -> list[tuple[str, str]]:
+def facts(clip: Clip, details: Details, seen: schemas.Project | None = None) -> list[tuple[str, str]]:
     """Return what is known of a clip, each with a word for it; nothing signed.
 
     :param details: of its tasks.
-    :param seen: the project as the API shows it, as a waiting task returns it; None where it was not asked.
+    :param seen: the project as the API shows it; None where it was not asked.
     """
-    found = dict(_asked(details))
+    found = {word.capitalize(): str(count) for word, count in batch_counts(details).items()} | dict(_asked(details))
     returned = [told.get(RETURNED) for told in details.values()]
     result = {**next((each for each in returned if isinstance(each, dict) and "download_urls" in each), {})}
-    result |= {name: value for name, value in (seen or {}).items() if value is not None}
+    if seen:
+        now = {**seen.result("video"), "end_seconds": seen.end_seconds}
+        result |= {name: value for name, value in now.items() if value is not None}
     width, height, fps, seconds = (_number(result.get(name)) for name in ("width", "height", "fps", "end_seconds"))
     if width and height:
         found["Size"] = f"{width} x {height}" + (f", {fps} fps" if fps else "")
@@ -41,8 +44,10 @@ def facts(details: Details, seen: Mapping[str, Any] | None = None) -> list[tuple
         found["Length"] = f"{seconds} s"
     written = [uri for each in returned if isinstance(each, list) for uri in each if isinstance(uri, str)]
     written += [each["results"] for each in returned if isinstance(each, dict) and isinstance(each.get("results"), str)]
-    if written:
-        found["Written to"] = "\n".join(without_signatures(written))
+    found["Written to"] = "\n".join(without_signatures(written))
+    credits = clip.credits if seen is None else seen.credits_charged
+    found["Credits"] = "" if credits is None else str(credits)
+    found["Project"] = clip.project.id if clip.project else ""
     return [(word, value) for word, value in found.items() if value]
 
 
@@ -63,9 +68,7 @@ def _asked(details: Details) -> Iterable[tuple[str, str]]:
 
 def batch_counts(details: Details) -> dict[str, int]:
     """Return how many items of a batch became what, from what its task returned; nothing where it is none."""
-    for told in details.values():
-        summary = told.get(RETURNED)
-        counts = summary.get("counts") if isinstance(summary, dict) else None
-        if isinstance(counts, dict):
-            return {str(word): count for word, count in counts.items() if isinstance(count, int) and count}
-    return {}
+    summaries = (told.get(RETURNED) for told in details.values())
+    counts: Any = next((each["counts"] for each in summaries if isinstance(each, dict) and "counts" in each), None)
+    known = counts if isinstance(counts, dict) else {}
+    return {str(word): count for word, count in known.items() if isinstance(count, int) and count}

@@ -22,7 +22,7 @@ def prefix() -> str:
 
 
 def page_of(dag_id: str, run_id: str, task_id: str | None = None, map_index: int = -1) -> str:
-    """Return the path of a page, below :data:`MOUNT`."""
+    """Return the path of a page, below :data:`MOUNT`; that of a run is Airflow's own below its prefix."""
     run = f"/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
     return run if task_id is None else f"{run}/tasks/{quote(task_id, safe='')}?map_index={map_index}"
 
@@ -34,34 +34,30 @@ class Links:
     """
 
     def __init__(self, part: Part, dag_id: str, run_id: str, key: Key | None = None) -> None:
-        self._in_tab, self._dag_id, self._run_id, self._key = part == "tab", dag_id, run_id, key
-        self._airflow = f"{prefix()}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
+        self._in_tab, self._ids, self._key = part == "tab", (dag_id, run_id), key
+        self._airflow = f"{prefix()}{page_of(*self._ids)}"
+        self.run = f"{self._airflow}/plugin/magichour-clips" if self._in_tab else self._own()
+
+    def _own(self, key: Key | None = None) -> str:
+        return f"{prefix()}{MOUNT}{page_of(*self._ids, *(key or ()))}"
 
     def task(self, row: Row) -> str:
         mapped = f"/mapped/{row.map_index}" if row.map_index >= 0 else ""
         return f"{self._airflow}/tasks/{quote(row.task_id, safe='')}{mapped}"
 
     def clip(self, row: Row) -> str:
-        if self._in_tab:
-            return f"{self.task(row)}/plugin/magichour-clip"
-        return f"{prefix()}{MOUNT}{page_of(self._dag_id, self._run_id, *row.key)}"
-
-    @property
-    def run(self) -> str:
-        own = f"{prefix()}{MOUNT}{page_of(self._dag_id, self._run_id)}"
-        return f"{self._airflow}/plugin/magichour-clips" if self._in_tab else own
+        return f"{self.task(row)}/plugin/magichour-clip" if self._in_tab else self._own(row.key)
 
     def page(self, shown: str, number: int) -> str:
         """Another page of the same, in the tab as well."""
-        page = page_of(self._dag_id, self._run_id, *(self._key or ()))
-        return f"{prefix()}{MOUNT}{page}{'&' if self._key else '?'}show={shown}&page={number}"
+        return f"{self._own(self._key)}{'&' if self._key else '?'}show={shown}&page={number}"
 
     def file(self, clip: Clip, number: int = 0) -> str:
-        page, _, query = page_of(self._dag_id, self._run_id, *clip.place.key).partition("?")
         item = f"&chunk={clip.item.chunk}&item={quote(clip.item.id, safe='')}" if clip.item else ""
-        return f"{prefix()}{MOUNT}{page}/file?{query}&number={number}{item}"
+        return f"{self._own(clip.place.key).replace('?', '/file?')}&number={number}{item}"
 
     def answer(self, row: Row) -> str:
         """Airflow's own address of what a task asks a person, and of the answer (3.1 to 3.3)."""
-        run = f"{prefix()}/api/v2/dags/{quote(self._dag_id, safe='')}/dagRuns/{quote(self._run_id, safe='')}"
-        return f"{run}/taskInstances/{quote(row.task_id, safe='')}/{row.map_index}/hitlDetails"
+        dag_id, run_id, task_id = (quote(each, safe="") for each in (*self._ids, row.task_id))
+        run = f"{prefix()}/api/v2/dags/{dag_id}/dagRuns/{run_id}"
+        return f"{run}/taskInstances/{task_id}/{row.map_index}/hitlDetails"

@@ -24,16 +24,14 @@ from airflow_provider_magichour.plugins.clip_pages.views import BATCH, CREDITS, 
 
 log = logging.getLogger(__name__)
 
-
-COLUMNS = {
-    **{name: name for name in ("task_id", "map_index", "state", "operator")},
-    "start": "start_date",
-    "label": "_rendered_map_index",
-}
+COLUMNS = ("task_id", "map_index", "state", "start_date", "operator", "_rendered_map_index")
+"""Of a task instance, in the order of a :class:`Row`."""
 
 
 class UnreadableError(Exception):
     """Airflow's tables could not be read; the message names the kind of error alone."""
+
+    status_code = 200
 
 
 @contextmanager
@@ -43,7 +41,8 @@ def _reading() -> Iterator[Session]:
             yield session
     except Exception as error:
         log.exception("Magic Hour's clips: Airflow's tables cannot be read")
-        raise UnreadableError(type(error).__name__) from None
+        kind = type(error).__name__
+        raise UnreadableError(f"Airflow's tables could not be read ({kind}): see the API server's log.") from None
 
 
 def read_run(dag_id: str, run_id: str, map_index: int | None = None) -> list[Row] | None:
@@ -54,21 +53,23 @@ def read_run(dag_id: str, run_id: str, map_index: int | None = None) -> list[Row
     :param map_index: of those alone that are wanted; None for all.
     """
     with _reading() as session:
-        columns = (getattr(TaskInstance, column).label(name) for name, column in COLUMNS.items())
-        rows = session.execute(select(*columns).where(*_of(TaskInstance, dag_id, run_id, map_index))).all()
+        query = select(*(getattr(TaskInstance, name) for name in COLUMNS))
+        rows = session.execute(query.where(*_of(TaskInstance, dag_id, run_id, map_index))).all()
         run = select(DagRun.id).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
         if not rows and session.scalar(run) is None:
             return None
         told = _xcoms(session, (LINK, CREDITS), *_of(XComModel, dag_id, run_id, map_index))
-        return [Row(**row._mapping, told=told.get((row.task_id, row.map_index), {})) for row in rows]
+        return [Row(*(*row, told.get((row.task_id, row.map_index), {}))) for row in rows]
 
 
 def read_details(dag_id: str, run_id: str, keys: Iterable[Key]) -> dict[Key, Told]:
     """Return what some task instances were given and returned: rendered fields, and XCom ``return_value``.
 
-    Two queries. Airflow keeps the rendered fields of a task's last 30 runs.
+    Two queries, where any are wanted. Airflow keeps the rendered fields of a task's last 30 runs.
     """
     wanted, fields = set(keys), RenderedTaskInstanceFields
+    if not wanted:
+        return {}
     with _reading() as session:
         query = select(fields.task_id, fields.map_index, fields.rendered_fields)
         rendered = session.execute(query.where(*_of(fields, dag_id, run_id, keys=wanted))).all()
@@ -81,7 +82,7 @@ def read_details(dag_id: str, run_id: str, keys: Iterable[Key]) -> dict[Key, Tol
 def read_items(dag_id: str, run_id: str, keys: Iterable[Key], chunk: int | None = None) -> dict[Key, Chunks]:
     """Return what batches remember of their items, from the task state store; nothing before Airflow 3.3.
 
-    One query.
+    One query, where any are wanted.
 
     :param chunk: which is wanted; None for all.
     """
@@ -90,6 +91,8 @@ def read_items(dag_id: str, run_id: str, keys: Iterable[Key], chunk: int | None 
     except ImportError:
         return {}
     wanted, found = set(keys), dict[Key, Chunks]()
+    if not wanted:
+        return {}
     with _reading() as session:
         numbered = Store.key.startswith(BATCH, autoescape=True) if chunk is None else Store.key == f"{BATCH}{chunk:04}"
         query = select(Store.task_id, Store.map_index, Store.key, Store.value).order_by(Store.key)

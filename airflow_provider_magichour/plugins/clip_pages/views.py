@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import cached_property
 from math import ceil
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ ON_A_PAGE = 24
 # Airflow's words for the state of a task instance (TaskInstanceState, 3.3); all others, and none, mean "not yet".
 FAILED = {"failed", "upstream_failed"}
 LEFT_OUT = {"skipped", "removed"}
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 BATCH = "magichour_batch_"
 """Begins the keys in the task state store under which a batch remembers its items, with the number of each chunk."""
@@ -30,8 +32,8 @@ BATCH = "magichour_batch_"
 # Words of a batch for what became of an item; all others mean that it failed.
 ITEMS = {"complete": "done", "in_flight": "working", "not_submitted": "skipped"}
 
-STATES = {"done": "Done", "working": "In progress", "failed": "Failed", "skipped": "Skipped"}
-"""What becomes of a clip, with the word for it."""
+STATES = {"": "All", "done": "Done", "working": "In progress", "failed": "Failed", "skipped": "Skipped"}
+"""What becomes of a clip, with the word for it; "" stands for all of them."""
 
 Key = tuple[str, int]
 """Task id and map index."""
@@ -40,6 +42,9 @@ Told = dict[str, Any]
 """XComs of a task instance by key, and its rendered fields as ``given``."""
 
 Details = Mapping[Key, Told]
+
+Chunks = list[tuple[int, Any]]
+"""What the record of a batch holds, with the number of each chunk."""
 
 
 class Project(NamedTuple):
@@ -81,7 +86,7 @@ class Row:
         """The task within its group."""
         return self.task_id.rpartition(".")[2]
 
-    @property
+    @cached_property
     def project(self) -> Project | None:
         return project_in(self.told.get(LINK))
 
@@ -152,8 +157,9 @@ class Clip:
         return next((said for row in self.tasks if isinstance(said := row.told.get(CREDITS), int)), None)
 
     @property
-    def asks(self) -> bool:
-        return any(row.asks for row in self.others)
+    def asks(self) -> list[Row]:
+        """Those of other operators that may ask a person about it."""
+        return [row for row in self.others if row.asks]
 
     @property
     def since(self) -> datetime | None:
@@ -166,30 +172,34 @@ def project_in(link: object) -> Project | None:
     return found and _project(*found)
 
 
-def clips_of(rows: Iterable[Row], details: Details | None = None) -> list[Clip]:
+def _project(kind: Kind, project_id: object) -> Project | None:
+    try:
+        return Project(kind, checked_project_id(project_id))
+    except Exception:  # none yet, or no id
+        return None
+
+
+def clips_of(rows: Iterable[Row], details: Details) -> list[Clip]:
     """Return the clips of a run, in the order of their copies.
 
     A task that knows no project belongs to that which its argument names, or to the only one of its copy.
 
     :param details: of the tasks that know no project, where they were read.
     """
-    ordered = sorted(
-        rows, key=lambda row: (row.map_index, row.start is None, row.start and row.start.timestamp(), row.task_id)
-    )
-    ours = [row for row in ordered if row.is_ours]
-    copies: dict[Key, dict[Project, None]] = {}
-    for row in ours:
-        if row.project:
-            copies.setdefault(row.copy, {})[row.project] = None
-    places: dict[Any, list[Row]] = {}
-    for row in ours:
-        places.setdefault(_belongs(row, copies.get(row.copy, {}), details or {}), []).append(row)
-    others: dict[Key, list[Row]] = {}
+    ordered = sorted(rows, key=lambda row: (row.map_index, row.start or NEVER, row.task_id))
+    known: dict[Key, dict[Project, None]] = defaultdict(dict)
     for row in ordered:
-        if not row.is_ours and row.map_index >= 0:
-            others.setdefault(row.copy, []).append(row)
+        if row.project:
+            known[row.copy][row.project] = None
+    places: dict[Project | Key, list[Row]] = defaultdict(list)
+    others: dict[Key, list[Row]] = defaultdict(list)
+    for row in ordered:
+        if row.is_ours:
+            places[_belongs(row, known[row.copy], details)].append(row)
+        elif row.map_index >= 0:
+            others[row.copy].append(row)
     return [
-        Clip(place if isinstance(place, Project) else None, tuple(tasks), tuple(others.get(tasks[0].copy, ())))
+        Clip(place if isinstance(place, Project) else None, tuple(tasks), tuple(others[tasks[0].copy]))
         for place, tasks in places.items()
     ]
 
@@ -200,19 +210,6 @@ def _belongs(row: Row, known: Mapping[Project, None], details: Details) -> Proje
     named = given_to(details.get(row.key, {})).get("project_id")
     found = [project for project in known if project.id == named] or (list(known) if len(known) == 1 else [])
     return found[0] if found else row.copy
-
-
-Chunks = list[tuple[int, Any]]
-"""What the record of a batch holds, with the number of each chunk."""
-
-
-def with_items(clips: Iterable[Clip], chunks: Mapping[Key, Chunks], details: Details) -> list[Clip]:
-    """Return clips with a batch's items in its place, where those are known."""
-    return [
-        each
-        for clip in clips
-        for each in (items_of(clip, chunks.get(clip.place.key, []), details.get(clip.place.key, {})) or [clip])
-    ]
 
 
 def items_of(batch: Clip, chunks: Chunks, told: Told) -> list[Clip]:
@@ -237,13 +234,6 @@ def _item(number: int, item_id: str, entry: Mapping[str, Any], batch: str) -> It
     return Item(number, item_id, state, sum(costs) if costs else None, reason)
 
 
-def _project(kind: Kind, project_id: object) -> Project | None:
-    try:
-        return Project(kind, checked_project_id(project_id))
-    except Exception:  # none yet, or no id
-        return None
-
-
 def title_of(clip: Clip, details: Details) -> str:
     """Return what Airflow calls the copy, or else the picture that the clip is made from, or else the task."""
     if clip.item:
@@ -262,41 +252,22 @@ def clip_at(clips: Sequence[Clip], key: Key) -> Clip | None:
     return own or next((clip for clip in reversed(clips) if key in [row.key for row in clip.others]), None)
 
 
-@discreet
-@dataclass(frozen=True)
 class Page:
-    """A page of a run's clips.
-
-    :param counts: of all clips of the run, by state.
-    :param number: of this page, from 1.
-    """
-
-    clips: Sequence[Clip]
-    counts: Mapping[str, int]
-    credits: int
-    shown: str
-    number: int
-    pages: int
-
-
-def page_of_clips(clips: Sequence[Clip], shown: str = "", number: int = 1) -> Page:
-    """Return the page that was asked for, or the nearest one that there is.
+    """A page of clips: the one that was asked for, or the nearest one that there is.
 
     :param shown: a state; anything else shows all.
+    :param number: from 1.
     """
-    counts = Counter(clip.state for clip in clips)
-    shown = shown if shown in STATES else ""
-    wanted = [clip for clip in clips if not shown or clip.state == shown]
-    pages = max(1, ceil(len(wanted) / ON_A_PAGE))
-    number = min(max(1, number), pages)
-    return Page(
-        wanted[(number - 1) * ON_A_PAGE : number * ON_A_PAGE],
-        {state: counts[state] for state in STATES if counts[state]},
-        sum(clip.credits or 0 for clip in clips),
-        shown,
-        number,
-        pages,
-    )
+
+    def __init__(self, clips: Sequence[Clip], shown: str = "", number: int = 1) -> None:
+        counts = Counter({"": len(clips)}) + Counter(clip.state for clip in clips)
+        self.counts = {state: counts[state] for state in STATES if counts[state]}
+        self.total, self.credits = len(clips), sum(clip.credits or 0 for clip in clips)
+        self.shown = shown if shown in STATES else ""
+        wanted = [clip for clip in clips if self.shown in ("", clip.state)]
+        self.pages = max(1, ceil(len(wanted) / ON_A_PAGE))
+        self.number = min(max(1, number), self.pages)
+        self.clips = wanted[(self.number - 1) * ON_A_PAGE : self.number * ON_A_PAGE]
 
 
 def given_to(told: Told) -> Mapping[str, Any]:

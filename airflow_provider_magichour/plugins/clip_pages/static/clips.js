@@ -3,12 +3,7 @@
 
 const HOME = new URL("..", import.meta.url);
 const part = encodeURIComponent;
-
-function style() {
-  if (document.getElementById("magichour-clips")) return;
-  const href = new URL("static/clips.css", HOME).href;
-  document.head.append(Object.assign(document.createElement("link"), { id: "magichour-clips", rel: "stylesheet", href }));
-}
+const made = (tag, given) => Object.assign(document.createElement(tag), given);
 
 function elapsed(since) {
   const seconds = Math.max(0, Math.round((Date.now() - Date.parse(since)) / 1000));
@@ -16,69 +11,60 @@ function elapsed(since) {
   return [hours && `${hours} h`, (hours || minutes) && `${minutes} min`, `${seconds % 60} s`].filter(Boolean).join(" ") + " so far";
 }
 
-// Bring what a page shows to life: files of what is in sight, and the time. Returns what ends that.
-function enliven(box) {
-  const sight = new IntersectionObserver((seen) => {
-    for (const { isIntersecting, target } of seen) {
-      if (!isIntersecting) continue;
-      sight.unobserve(target);
-      target.addEventListener("error", () => failed(target), { once: true });
-      target.preload = "metadata";
-      target.src = target.dataset.src;
-    }
-  }, { rootMargin: "100px" });
-  for (const each of box.querySelectorAll("[data-src]:not([src])")) sight.observe(each);
-  const tell = () => {
-    for (const each of box.querySelectorAll("[data-since]")) each.textContent = elapsed(each.dataset.since);
-  };
-  tell();
-  const clock = setInterval(tell, 1000);
-  return () => { sight.disconnect(); clearInterval(clock); };
-}
+// Files are loaded as they come into sight.
+const sight = new IntersectionObserver((seen) => {
+  for (const { isIntersecting, target } of seen) {
+    if (!isIntersecting) continue;
+    sight.unobserve(target);
+    target.preload = "metadata";
+    target.src = target.dataset.src;
+  }
+}, { rootMargin: "100px" });
 
 // An image may be one that moves, which comes as a video.
-function failed(medium) {
-  if (medium.tagName === "IMG") {
-    const video = Object.assign(document.createElement("video"), { controls: true, muted: true, playsInline: true });
-    video.setAttribute("aria-label", medium.alt);
-    video.addEventListener("error", () => failed(video), { once: true });
-    video.src = medium.dataset.src;
-    medium.replaceWith(video);
-    return;
-  }
-  const note = Object.assign(document.createElement("p"), { className: "wait", textContent: "It cannot be shown now." });
-  medium.replaceWith(note);
+function failed({ target }) {
+  const { alt, src, tagName } = target;
+  const video = { controls: true, muted: true, playsInline: true, ariaLabel: alt, src };
+  const note = { className: "wait", textContent: "It cannot be shown now." };
+  target.replaceWith(tagName === "IMG" ? made("video", video) : made("p", note));
 }
 
-// Where a task asks a person about a clip: the options, answered by Airflow's own API, which decides who may.
+// Airflow's own API, which decides who may do what.
+async function rest(url, change) {
+  const headers = { Accept: "application/json", "Content-Type": "application/json" };
+  try {
+    const answer = await fetch(url, { headers, ...(change && { method: "PATCH", body: JSON.stringify(change) }) });
+    return { ok: answer.ok, told: await answer.json() };
+  } catch {
+    return { ok: false, told: {} };
+  }
+}
+
+// On Airflow 3.1 the params of the DAG come along with a question: what is theirs, as it is, is no form.
+async function isForm({ ask }, params) {
+  if (!Object.keys(params).length) return false;
+  const { told } = await rest(`${ask.split("/dagRuns/")[0]}/details`);
+  return Object.entries(params).some(([name, given]) => JSON.stringify(given) !== JSON.stringify(told.params?.[name]));
+}
+
+// Where a task asks a person about a clip: its options.
 async function ask(place, answered) {
-  const json = { Accept: "application/json", "Content-Type": "application/json" };
-  const got = await fetch(place.dataset.ask, { headers: json }).catch(() => null);
-  if (!got?.ok) return;
-  const { subject, options, multiple, params, response_received } = await got.json();
-  if (response_received || multiple || Object.keys(params).length) return;
-  const said = document.createElement("p");
-  said.textContent = subject;
-  said.setAttribute("role", "status");
-  const buttons = options.map((option) => {
-    const button = Object.assign(document.createElement("button"), { type: "button", textContent: option });
-    button.addEventListener("click", () => answer(option));
-    return button;
-  });
-  place.replaceChildren(said, ...buttons);
+  const { ok, told } = await rest(place.dataset.ask);
+  if (!ok || told.response_received || told.multiple || (await isForm(place.dataset, told.params))) return;
+  const said = made("p", { role: "status", textContent: told.subject });
+  const button = (option) => made("button", { type: "button", textContent: option, onclick: () => answer(option) });
+  place.replaceChildren(said, ...told.options.map(button));
 
   async function answer(option) {
-    for (const button of buttons) button.disabled = true;
-    const body = JSON.stringify({ chosen_options: [option], params_input: {} });
-    const put = await fetch(place.dataset.ask, { method: "PATCH", headers: json, body }).catch(() => null);
-    if (put?.ok) {
+    place.disabled = true;
+    const { ok, told } = await rest(place.dataset.ask, { chosen_options: [option], params_input: {} });
+    if (ok) {
       place.replaceChildren(said);
       said.textContent = `Answered: ${option}`;
       return answered();
     }
-    const told = await put?.json().catch(() => null);
     said.textContent = `Not answered: ${typeof told?.detail === "string" ? told.detail : "Airflow does not take it."}`;
-    for (const button of buttons) button.disabled = false;
+    place.disabled = false;
   }
 }
 
@@ -89,22 +75,18 @@ function blocks(box) {
   return found;
 }
 
+const isPage = (answer) => answer.headers.get("content-type")?.startsWith("text/html");
+const pageOf = (answer) => (isPage(answer) ? answer.text() : Promise.reject(new Error("no page")));
+
 // Show a page in a box and keep it fresh. `go` opens a page of Airflow's. Returns what ends it.
 function show(box, first, go) {
-  let [url, timer, calm, ended] = [new URL(first, HOME), 0, () => {}, false];
+  let [url, timer, ended] = [new URL(first, HOME), 0, false];
 
   async function load(wanted, moves) {
-    clearTimeout(timer);
-    let html = "";
-    try {
-      const asked = new URL(wanted);
-      asked.searchParams.set("part", go ? "tab" : "page");
-      const answer = await fetch(asked, { credentials: "same-origin" });
-      if (!answer.headers.get("content-type")?.startsWith("text/html")) throw new Error("no page");
-      html = await answer.text();
-    } catch {
-      html = '<p class="note" data-refresh="8">Airflow does not answer.</p>';
-    }
+    clearInterval(timer);
+    const asked = new URL(wanted);
+    asked.searchParams.set("part", go ? "tab" : "page");
+    const html = await fetch(asked).then(pageOf).catch(() => '<p class="note" data-refresh="8">Airflow does not answer.</p>');
     if (ended) return;
     url = wanted;
     place(html, moves);
@@ -112,26 +94,27 @@ function show(box, first, go) {
 
   // A block that has not changed stays where it is: it may be playing, or have the focus.
   function place(html, moves) {
-    const fresh = Object.assign(document.createElement("div"), { innerHTML: html });
-    const [old, made] = [blocks(box), blocks(fresh)];
+    const fresh = made("div", { innerHTML: html });
+    const [old, now] = [blocks(box), blocks(fresh)];
     const focused = box.contains(document.activeElement) && document.activeElement.id;
-    if (moves || !old.length || old.length !== made.length) box.replaceChildren(...fresh.childNodes);
-    else old.forEach((each, at) => each.made === made[at].made || each.replaceWith(made[at]));
+    if (moves || !old.length || old.length !== now.length) box.replaceChildren(...fresh.childNodes);
+    else old.forEach((each, at) => each.made === now[at].made || each.replaceWith(now[at]));
     wakeUp();
     const target = moves ? "magichour-title" : focused;
     if (target && document.activeElement.id !== target) box.querySelector(`#${CSS.escape(target)}`)?.focus();
   }
 
   function wakeUp() {
-    calm();
-    calm = enliven(box);
+    for (const each of box.querySelectorAll("[data-src]:not([src])")) sight.observe(each);
     for (const each of box.querySelectorAll("[data-ask]:empty")) ask(each, () => load(url, false));
-    schedule();
+    tell();
+    clearInterval(timer);
+    const wait = Number(box.querySelector("[data-refresh]")?.dataset.refresh);
+    if (wait) timer = setInterval(() => document.hidden || load(url, false), wait * 1000);
   }
 
-  function schedule() {
-    const wait = Number(box.querySelector("[data-refresh]")?.dataset.refresh);
-    if (wait) timer = setTimeout(() => (document.hidden ? schedule() : load(url, false)), wait * 1000);
+  function tell() {
+    for (const each of box.querySelectorAll("[data-since]")) each.textContent = elapsed(each.dataset.since);
   }
 
   function click(event) {
@@ -147,23 +130,24 @@ function show(box, first, go) {
   const wake = ({ target }) => target.matches?.(".tile video") && (target.controls = true);
 
   box.addEventListener("click", click);
+  box.addEventListener("error", failed, true);
   for (const event of ["pointerover", "focusin"]) box.addEventListener(event, wake);
+  const clock = setInterval(tell, 1000);
   if (go) load(url, false);
   else { blocks(box); wakeUp(); }
-  return () => { ended = true; clearTimeout(timer); calm(); };
+  return () => { ended = true; clearInterval(timer); clearInterval(clock); };
 }
 
 function tab(address) {
   return function MagicHourTab(given) {
-    const { createElement, useEffect, useRef } = globalThis.React;
+    const { createElement, Fragment, useEffect, useRef } = globalThis.React;
     const navigate = globalThis.ReactRouterDOM.useNavigate();
     const [box, url] = [useRef(null), address(given)];
-    useEffect(() => {
-      style();
-      const below = HOME.pathname.replace(/\/magichour-clips\/$/, "");
-      return show(box.current, url, (link) => navigate(new URL(link.href).pathname.slice(below.length)));
-    }, [url]);
-    return createElement("div", { className: "magichour-clips", ref: box });
+    const below = HOME.pathname.replace(/\/magichour-clips\/$/, "");
+    useEffect(() => show(box.current, url, (link) => navigate(link.pathname.slice(below.length))), [url]);
+    const style = createElement("link", { key: "style", rel: "stylesheet", href: new URL("static/clips.css", HOME).href });
+    const shown = createElement("div", { key: url, className: "magichour-clips", ref: box });
+    return createElement(Fragment, null, style, shown);
   };
 }
 
