@@ -199,7 +199,7 @@ def test_the_same_trouble_is_noted_once():
     ("seen", "note"),
     [
         (project("rendering"), "Magic Hour project p1 is rendering after {} s"),
-        (trouble(503), "Could not look: 503. Polling continues until the deadline"),
+        (trouble(503), "Could not get it: 503. Polling continues until the deadline"),
     ],
 )
 def test_a_wait_is_never_silent_for_longer_than_ten_minutes(seen, note):
