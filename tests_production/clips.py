@@ -114,6 +114,7 @@ class Clips:
     ) -> None:
         self.production, self.api, self.name, self.count, self.folder = production, api, name, count, folder
         self.held = held
+        self._went_on = False
         self.most_waiting = 0
         self.notes: list[str] = []
         """What else is worth telling in the table."""
@@ -153,17 +154,28 @@ class Clips:
     def until(self, condition: Callable[[], bool], seconds: float = LONG) -> None:
         self.production.until(condition, self.told, seconds)
 
+    def pause(self, seconds: float) -> None:
+        """Let time pass."""
+        end = time.monotonic() + seconds
+        self.until(lambda: time.monotonic() > end)
+
     def reach(self, share: float) -> None:
         """Wait until so large a share of the clips is written."""
         self.until(lambda: bool(self.states()) and len(self.files()) >= share * self.count)
 
     def hold_no_worker(self) -> None:
-        """Wait until all but the held clips are written, and see that no task is running then; let those go on."""
+        """Wait until all but the held clips are written, and see that no task is running then; let those go on.
+
+        Once is enough.
+        """
+        if self._went_on:
+            return
         self.until(self._only_the_held_wait)
         for _ in range(4):
             assert not self.states()["running"], self.told()
             time.sleep(0.5)
         self.api.go_on()
+        self._went_on = True
 
     def _only_the_held_wait(self) -> bool:
         states = self.states()

@@ -9,13 +9,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests_production.clips import Clips
+from tests_production.clips import HELD, Clips
 from tests_production.shape import Production, production
 from tools.airflow.guard import end_with_make
 from tools.airflow.postgres import postgres_folder
+from tools.many_clips import ManyClips
 
 end_with_make()
 
@@ -46,22 +48,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             terminalreporter.write_line(f"| {' | '.join(row)} |")
 
 
-class Size:
-    """How large rows are."""
-
-    def __init__(self, percent: int) -> None:
-        self._percent = percent
-
-    def of(self, count: int) -> int:
-        """Return how many there are of what there usually is so many of."""
-        return max(20, count * self._percent // 100)
-
-
-@pytest.fixture(scope="session")
-def size(request: pytest.FixtureRequest) -> Size:
-    return Size(request.config.getoption("--clips"))
-
-
 class Table:
     """What the rows have come to."""
 
@@ -79,14 +65,62 @@ class Table:
             yield
         except BaseException as error:
             told = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            self.rows.append((run, f"NO: {told[:200]}", f"{time.monotonic() - began:.0f} s", "", clips.retries()))
+            self.add(run, f"NO: {told[:200]}", f"{time.monotonic() - began:.0f} s", "", clips.retries())
             raise
-        self.rows.append((run, "yes", f"{clips.seconds:.0f} s", clips.parts(), clips.retries()))
+        self.add(run, "yes", f"{clips.seconds:.0f} s", clips.parts(), clips.retries())
 
 
 @pytest.fixture(scope="session")
 def table(request: pytest.FixtureRequest) -> Table:
     return Table(request.config.stash[TABLE])
+
+
+@pytest.fixture(scope="session")
+def percent(request: pytest.FixtureRequest) -> int:
+    return int(request.config.getoption("--clips"))
+
+
+class Play:
+    """Plays a row: what must hold at its end is the same for all."""
+
+    def __init__(self, airflow: Production, table: Table, percent: int, folder: Path) -> None:
+        self._airflow, self._table, self._percent, self._folder = airflow, table, percent, folder
+
+    @contextmanager
+    def __call__(
+        self,
+        name: str,
+        count: int,
+        what: str,
+        *,
+        kind: type[Clips] = Clips,
+        median: float = 20.0,
+        all_held: bool = False,
+        **arguments: Any,
+    ) -> Iterator[Clips]:
+        """Yield the clips, whose run is to be started and disturbed; then see that each is made, once, and right.
+
+        :param name: of the DAG.
+        :param count: how many clips, before the command line's percentage.
+        :param what: happens.
+        :param median: of the render times, in seconds.
+        :param all_held: whether all render until they are let go on, in place of the last few.
+        :param arguments: of the clips.
+        """
+        count = max(2 * HELD, count * self._percent // 100)
+        held = count if all_held else HELD
+        with ManyClips(median=median, seed=len(name), held_after=count - held) as api:
+            clips = kind(self._airflow, api, name, count, self._folder / "clips", held=held, **arguments)
+            with self._table.row(f"{count} clips; {what}", clips):
+                yield clips
+                clips.hold_no_worker()
+                clips.end()
+                clips.check()
+
+
+@pytest.fixture
+def play(airflow: Production, table: Table, percent: int, tmp_path: Path) -> Play:
+    return Play(airflow, table, percent, tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -6,15 +6,12 @@ import itertools
 import json
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests_production.clips import HELD, Clips
-from tests_production.conftest import Size, Table
+from tests_production.conftest import Play
 from tests_production.shape import Production
-from tools.many_clips import ManyClips
 
 pytestmark = pytest.mark.long_only
 
@@ -28,26 +25,18 @@ AWAY = 60.0
 REVOKED = 30.0
 
 
-def test_clips_outlive_an_api_that_is_away_and_both_triggerers_keep_their_rate_after_it(
-    airflow: Production, table: Table, size: Size, tmp_path: Path
-) -> None:
-    count = size.of(200)
-    with ManyClips(median=20.0, seed=4, held_after=count - HELD) as api:
-        clips = Clips(airflow, api, "away", count, tmp_path / "clips", extra={"requests_per_second": RATE})
-        with table.row(f"{count} clips, the API away for {AWAY:g} s", clips):
-            clips.start()
-            clips.until(lambda: len(api.jobs()) >= count // 2)
-            api.be_away(True)
-            time.sleep(AWAY)
-            api.be_away(False)
-            back = time.time()
-            clips.hold_no_worker()
-            clips.end()
-            clips.check()
-            clips.notes.append(
-                f"both triggerers sent {(most := fastest(api.requests(), back))} requests in a second at most"
-            )
-            assert most <= 2 * RATE
+def test_clips_outlive_an_api_that_is_away_and_both_triggerers_keep_their_rate_after_it(play: Play) -> None:
+    with play("away", 200, f"the API away for {AWAY:g} s", extra={"requests_per_second": RATE}) as clips:
+        clips.start()
+        clips.until(lambda: len(clips.api.jobs()) >= clips.count // 2)
+        clips.api.be_away(True)
+        time.sleep(AWAY)
+        clips.api.be_away(False)
+        back = time.time()
+        clips.hold_no_worker()
+        most = fastest(clips.api.requests(), back)
+        clips.notes.append(f"both triggerers sent {most} requests in a second at most")
+        assert most <= 2 * RATE
 
 
 def fastest(requests: list[dict[str, Any]], since: float) -> int:
@@ -57,21 +46,14 @@ def fastest(requests: list[dict[str, Any]], since: float) -> int:
     return max((sum(1 for other in at[number:] if other < moment + 1) for number, moment in enumerate(at)), default=0)
 
 
-def test_a_revoked_key_that_is_replaced_makes_nothing_be_paid_twice(
-    airflow: Production, table: Table, size: Size, tmp_path: Path
-) -> None:
-    count = size.of(200)
-    with ManyClips(median=20.0, seed=5, held_after=count - HELD) as api:
-        clips = Clips(airflow, api, "key", count, tmp_path / "clips", retries=2, retry_delay=30.0)
-        with table.row(f"{count} clips, the key revoked and replaced after {REVOKED:g} s, retries=2", clips):
-            clips.start()
-            clips.until(lambda: len(api.jobs()) >= count // 2)
-            api.change_key("mhk_replaced")
-            time.sleep(REVOKED)
-            airflow.airflow.rest.change_connection(clips.name, password=api.api_key)
-            clips.hold_no_worker()
-            clips.end()
-            clips.check()
+def test_a_revoked_key_that_is_replaced_makes_nothing_be_paid_twice(airflow: Production, play: Play) -> None:
+    what = f"the key revoked and replaced after {REVOKED:g} s, retries=2"
+    with play("key", 200, what, retries=2, retry_delay=REVOKED) as clips:
+        clips.start()
+        clips.until(lambda: len(clips.api.jobs()) >= clips.count // 2)
+        clips.api.change_key("mhk_replaced")
+        time.sleep(REVOKED)
+        airflow.airflow.rest.change_connection(clips.name, password=clips.api.api_key)
 
 
 READS: tuple[dict[str, Any], ...] = (
@@ -96,20 +78,12 @@ EACH = 20
 """One of so many answers is faulty."""
 
 
-def test_faults_in_each_twentieth_answer_leave_all_clips_right(
-    airflow: Production, table: Table, size: Size, tmp_path: Path
-) -> None:
-    count = size.of(200)
-    with ManyClips(median=20.0, seed=6, held_after=count - HELD) as api:
+def test_faults_in_each_twentieth_answer_leave_all_clips_right(play: Play) -> None:
+    with play("faults", 200, f"each {EACH}th answer of the API faulty") as clips:
         for route, answers, most in (("get", READS, 15), ("create", CREATES, 2), ("download", DOWNLOADS, 2)):
-            for nth, answer in zip(range(EACH // 2, most * count, EACH), itertools.cycle(answers), strict=False):
-                api.fault(route=route, nth=nth, **answer)
-        clips = Clips(airflow, api, "faults", count, tmp_path / "clips")
-        with table.row(f"{count} clips, each {EACH}th answer of the API faulty", clips):
-            clips.start()
-            clips.hold_no_worker()
-            clips.end()
-            clips.check()
-            clips.notes.append(
-                f"{sum(fault['hits'] for fault in api.faults())} of {len(api.requests())} answers were faulty"
-            )
+            for nth, answer in zip(range(EACH // 2, most * clips.count, EACH), itertools.cycle(answers), strict=False):
+                clips.api.fault(route=route, nth=nth, **answer)
+        clips.start()
+        clips.hold_no_worker()
+        faulty = sum(fault["hits"] for fault in clips.api.faults())
+        clips.notes.append(f"{faulty} of {len(clips.api.requests())} answers were faulty")

@@ -10,10 +10,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_magichour.submission.record import KEY
-from tests_production.clips import Clips
-from tests_production.conftest import Size, Table
+from tests_production.conftest import Play
 from tests_production.shape import ROOT, Production
-from tools.many_clips import ManyClips
 
 pytestmark = pytest.mark.long_only
 
@@ -40,22 +38,16 @@ def old_version(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_waits_goes_on_when_version_0_1_0_is_replaced_by_this_one(
-    airflow: Production, table: Table, size: Size, tmp_path: Path, old_version: Path
+    airflow: Production, play: Play, old_version: Path
 ) -> None:
-    count = size.of(100)
-    with ManyClips(median=20.0, seed=8, held_after=0) as api:
-        clips = Clips(airflow, api, "upgrade", count, tmp_path / "clips", held=count)
-        with table.row(f"{count} clips wait while 0.1.0 is replaced by this version", clips):
+    with play("upgrade", 100, "all wait while 0.1.0 is replaced by this version", all_held=True) as clips:
+        for name in REPLACED:
+            airflow.airflow.restart(name, {"PYTHONPATH": f"{old_version}{os.pathsep}{ROOT}"})
+        try:
+            clips.start()
+            clips.until(lambda: clips.states()["deferred"] == clips.count)
+            kept = airflow.airflow.rest.state_store(clips.name, clips.run_id, "clip.make", map_index=0)
+            assert kept[KEY]["fingerprint"].startswith("v1:")
+        finally:
             for name in REPLACED:
-                airflow.airflow.restart(name, {"PYTHONPATH": f"{old_version}{os.pathsep}{ROOT}"})
-            try:
-                clips.start()
-                clips.until(lambda: clips.states()["deferred"] == count)
-                kept = airflow.airflow.rest.state_store(clips.name, clips.run_id, "clip.make", map_index=0)
-                assert kept[KEY]["fingerprint"].startswith("v1:")
-            finally:
-                for name in REPLACED:
-                    airflow.airflow.restart(name, {"PYTHONPATH": str(ROOT)})
-            clips.hold_no_worker()
-            clips.end()
-            clips.check()
+                airflow.airflow.restart(name, {"PYTHONPATH": str(ROOT)})
