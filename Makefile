@@ -1,7 +1,7 @@
 # Everything happens in .venv; nothing is installed elsewhere. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-crash test-batch test-each-line test-matrix test-install test-release test-production test-ui test-tools test-docs test-api bench bench-media bench-batch figures check-api docs check format build constraints constraints-docs clean
+.PHONY: help setup demo test test-crash test-batch test-each-line test-matrix test-install test-release test-production test-ui test-stores test-tools test-docs test-api bench bench-media bench-batch figures check-api docs check format build constraints constraints-docs clean
 
 BIN := .venv/bin
 CONSTRAINTS := constraints/airflow-3.3.txt
@@ -85,6 +85,15 @@ $(UI_STAMP): $(STAMP)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c $(CONSTRAINTS) --group ui
 	@touch $@
 
+test-stores: .venv/stores ## S3, SFTP, Google's and Azure's stores, in and out, cut and killed (ten minutes)
+	@$(BIN)/python -m pytest tests_stores $(ARGS)
+
+.venv/stores: $(STAMP) constraints/stores.txt tools/stores.sh
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c $(CONSTRAINTS) -c constraints/stores.txt --group stores
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints/stores.txt --no-deps apache-airflow-providers-google
+	@sh tools/stores.sh
+	@touch $@
+
 test-api: .venv/api ## the sandbox against all that the vendor's specification allows, which MAGIC_HOUR_OPENAPI names
 	@$(BIN)/python -m tools.test_api $(ARGS)
 
@@ -133,8 +142,8 @@ build: $(STAMP) ## make the wheel and the source archive in dist/
 constraints: $(STAMP) ## resolve the versions in constraints/ anew; AIRFLOW=3.3.2: for that Airflow only
 	@sh tools/constraints.sh $(AIRFLOW)
 
-constraints-docs: $(STAMP) ## resolve the versions of the tools for documentation, test-api and test-release anew
-	@sh tools/constraints.sh docs api release
+constraints-docs: $(STAMP) ## resolve the versions of the tools for documentation, test-api, test-stores and test-release anew
+	@sh tools/constraints.sh docs api release stores
 
 clean: ## remove all that make has made, but the clips of the demo
 	rm -rf .venv .cache dist build .pytest_cache .mypy_cache .ruff_cache

@@ -19,7 +19,7 @@ from airflow_provider_magichour.api.tools import Kind
 from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourInvalidRequestError, MagicHourStorageError
 from airflow_provider_magichour.hooks import MagicHourHook
 from airflow_provider_magichour.media.notes import note, vouches
-from airflow_provider_magichour.media.stores import AnyPath, is_folder, path_of, sha256_of, size_of
+from airflow_provider_magichour.media.stores import AnyPath, is_folder, is_refusal, path_of, sha256_of, size_of
 from airflow_provider_magichour.media.transfer import SpoiltResultError, Transfer
 from airflow_provider_magichour.media.writing import NameTakenError, holds, write_atomically
 
@@ -172,7 +172,7 @@ class Download:
         try:
             is_same = sha256_of(path) == transfer.sha256
         except MagicHourStorageError as error:
-            if not (is_ours and isinstance(error.__cause__, PermissionError)):
+            if not (is_ours and is_refusal(error.__cause__)):
                 raise
             is_same = False
         if is_same:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import io
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import unquote_to_bytes
 
 from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
@@ -24,6 +25,9 @@ BLOCK = 13 << 19
 s3fs would use 50 MiB; S3 takes up to 10,000 parts of at least 5 MiB.
 """
 
+
+READ_AHEAD = 1 << 20
+"""Bytes that are read at a time from a store whose library does not read ahead."""
 
 PUBLISHED_WHEN_CLOSED = ("s3fs", "gcsfs", "adlfs")
 """Libraries whose objects, new or overwritten, appear when their stream is closed, and never if it is discarded.
@@ -71,7 +75,7 @@ def path_of(value: str, conn_id: str | None) -> AnyPath:
     except Exception as error:
         # Without its cause: that names the login of a URI, which Airflow takes for the id of a connection.
         raise MagicHourStorageError(
-            f"Could not open {shown(value)}: {without_secrets_of(value, str(error))}. Is the provider for "
+            f"Could not open {shown(value)}: {without_secrets_of(value, _reason(error))}. Is the provider for "
             f"{value.split('://')[0]}:// installed, and does the connection exist?"
         ) from None
     return path
@@ -104,8 +108,25 @@ def storage_errors(doing: str, path: AnyPath) -> Iterator[None]:
     except MagicHourError:
         raise
     except Exception as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
-        raise MagicHourStorageError(f"Could not {doing} {path}: {reason}") from error
+        # A path of this machine has no connection, and no bucket that somebody has to make.
+        hint = (
+            ""
+            if local_path(path)
+            else f". Make sure that its bucket or folder is there, and that its connection may {doing} it"
+        )
+        raise MagicHourStorageError(f"Could not {doing} {path}: {_reason(error).rstrip('.')}{hint}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what an error says, but no file's name in it: sshfs takes a private key for one."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
+
+
+def is_refusal(error: BaseException | None) -> bool:
+    """Return whether a store does not allow something; each library has its own word."""
+    if isinstance(error, OSError):  # gcsfs has no number for it
+        return isinstance(error, PermissionError) or str(error).startswith("Forbidden: ")
+    return getattr(error, "status_code", None) == 403 or type(error).__name__ == "SFTPPermissionDenied"
 
 
 def opened(path: AnyPath, mode: str) -> Any:
@@ -114,9 +135,34 @@ def opened(path: AnyPath, mode: str) -> Any:
         return path.open(mode)
     if mode == "rb":
         forget(path)
+        stream = path.fs.open(path.path, mode)
+        return stream if hasattr(stream, "readinto") else io.BufferedReader(_Raw(stream), READ_AHEAD)
     # To others a block may mean something else: sshfs has 128 of them in flight.
     options = {"block_size": BLOCK} if is_published_when_closed(path) else {}
     return path.fs.open(path.path, mode, **options)
+
+
+class _Raw(io.RawIOBase):
+    """Reads as Python's own files do from a stream that only has ``read``: sshfs asks for a line byte by byte (2026.8).
+
+    :param stream: which it closes.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._stream.read(len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            self._stream.close()
 
 
 def forget(path: AnyPath) -> None:
@@ -185,8 +231,10 @@ def size_of(path: AnyPath) -> int | None:
         forget(path)
         try:
             return int(path.stat().st_size)
-        except (FileNotFoundError, PermissionError):
-            return None
+        except Exception as error:
+            if isinstance(error, FileNotFoundError) or is_refusal(error):
+                return None
+            raise
 
 
 def names_in(path: AnyPath) -> set[str]:
@@ -201,8 +249,9 @@ def names_in(path: AnyPath) -> set[str]:
             return {each.name for each in path.iterdir()}
         except (FileNotFoundError, NotADirectoryError):
             return set()
-        except PermissionError:
-            pass
+        except Exception as error:
+            if not is_refusal(error):
+                raise
     raise PermissionError
 
 
@@ -211,8 +260,10 @@ def is_folder(path: AnyPath) -> bool:
     with storage_errors("check", path):
         try:
             return path.is_dir()
-        except PermissionError:
-            return False
+        except Exception as error:
+            if is_refusal(error):
+                return False
+            raise
 
 
 def sha256_of(path: AnyPath) -> str:

@@ -183,13 +183,25 @@ def refusing_to_commit(bucket: Bucket, status: int, code: str) -> Iterator[str]:
     def refuses(method: str, path: str) -> bool:
         return method == "POST" and "uploadId=" in path
 
-    with refusing(bucket, refuses, status, code) as url:
+    with refusing(bucket.url, refuses, status, s3_error(code)) as url:
         yield url
 
 
+def s3_error(code: str) -> bytes:
+    return f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>Not this time.</Message></Error>'.encode()
+
+
+# What httpx has undone, or is of one connection.
+_NOT_PASSED_ON = {"connection", "content-encoding", "content-length", "date", "server", "transfer-encoding"}
+
+
 @contextlib.contextmanager
-def refusing(bucket: Bucket, refuses: Callable[[str, str], bool], status: int, code: str) -> Iterator[str]:
-    """Stand before an S3 server and refuse what a function of method and path says; yields its URL."""
+def refusing(store: str, refuses: Callable[[str, str], bool], status: int, said: bytes) -> Iterator[str]:
+    """Stand before a store's server and refuse what a function of method and path says; yields its URL.
+
+    :param store: URL of the server.
+    :param said: what is answered then.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"  # S3's client waits for "100 Continue", which 1.0 does not know
@@ -197,20 +209,21 @@ def refusing(bucket: Bucket, refuses: Callable[[str, str], bool], status: int, c
         def pass_on(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             if refuses(self.command, self.path):
-                error = f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>Not this time.</Message></Error>'
-                self.answer(status, {}, error.encode())
+                self.answer(status, {}, said)
                 return
             sent = {name: value for name, value in self.headers.items() if name.lower() not in ("host", "expect")}
-            got = httpx.request(self.command, f"{bucket.url}{self.path}", content=body, headers=sent)
-            self.answer(got.status_code, {"ETag": got.headers.get("etag", "")}, got.content)
+            got = httpx.request(self.command, f"{store}{self.path}", content=body, headers=sent)
+            headers = {name: value for name, value in got.headers.items() if name not in _NOT_PASSED_ON}
+            self.answer(got.status_code, headers, got.content, got.headers.get("content-length"))
 
-        def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        def answer(self, status: int, headers: dict[str, str], body: bytes, size: str | None = None) -> None:
+            is_head = self.command == "HEAD"
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", size or "0" if is_head else str(len(body)))
             self.end_headers()
-            if self.command != "HEAD":
+            if not is_head:
                 self.wfile.write(body)
 
         do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = pass_on

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.scenes.media import MIB, Bucket, connection_to, give_result, refusing, running_bucket
+from tests.scenes.media import MIB, Bucket, connection_to, give_result, refusing, running_bucket, s3_error
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +32,7 @@ def write_only(bucket: Bucket, monkeypatch: pytest.MonkeyPatch, request: pytest.
     """Id of a connection to the bucket whose role may write, and neither look nor list."""
     # Airflow keeps a store's file system by connection id.
     conn_id = f"write_only_{abs(hash(request.node.nodeid))}"
-    with refusing(bucket, lambda method, _: method in ("HEAD", "GET"), 403, "AccessDenied") as url:
+    with refusing(bucket.url, lambda method, _: method in ("HEAD", "GET"), 403, s3_error("AccessDenied")) as url:
         monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", connection_to(url))
         yield conn_id
 

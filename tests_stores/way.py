@@ -1,0 +1,70 @@
+"""The network between this machine and a store, which breaks where a test says so."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+from types import TracebackType
+
+PIECE = 1 << 16
+RESET = struct.pack("ii", 1, 0)
+
+
+class Way:
+    """A port of 127.0.0.1 that leads to another one.
+
+    :param port: where it leads.
+    :ivar up: bytes that went to the store.
+    :ivar cuts_up: the next connection over which so many bytes go to the store is reset there; then the next one.
+    :ivar cuts_down: the same for what comes from it.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.up = 0
+        self.cuts_up: list[int] = []
+        self.cuts_down: list[int] = []
+        self._to = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._turn = threading.Lock()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> Way:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._listener.close()
+
+    def mend(self) -> None:
+        self.cuts_up, self.cuts_down, self.up = [], [], 0
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection(("127.0.0.1", self._to))
+                for ends in ((near, far, True), (far, near, False)):
+                    threading.Thread(target=self._carry, args=ends, daemon=True).start()
+
+    def _carry(self, source: socket.socket, target: socket.socket, is_up: bool) -> None:
+        carried = 0
+        with contextlib.suppress(OSError):
+            while piece := source.recv(PIECE):
+                target.sendall(piece)
+                carried += len(piece)
+                with self._turn:
+                    self.up += len(piece) * is_up
+                    cuts = self.cuts_up if is_up else self.cuts_down
+                    is_cut = bool(cuts) and carried >= cuts[0]
+                    if is_cut:
+                        del cuts[0]
+                if is_cut:
+                    for end in (source, target):
+                        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                        end.shutdown(socket.SHUT_RDWR)
+                    break
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.close()
