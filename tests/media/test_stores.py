@@ -12,7 +12,7 @@ from airflow.sdk.io import attach
 from fsspec import AbstractFileSystem
 
 from airflow_provider_magichour.exceptions import MagicHourStorageError
-from airflow_provider_magichour.media.stores import is_folder, names_in, opened, path_of, sha256_of, size_of
+from airflow_provider_magichour.media.stores import is_folder, opened, path_of, sha256_of, size_of
 
 BODY = b"a line\n" * 50_000
 
@@ -83,8 +83,6 @@ def test_where_looking_is_not_allowed_nothing_is_known(
     path = path_of("odd://clips/a.mp4", None)
     assert size_of(path) is None
     assert not is_folder(path)
-    with pytest.raises(PermissionError):
-        names_in(path)
 
 
 def test_another_error_of_a_store_says_what_to_look_at(odd: type[Odd], monkeypatch: pytest.MonkeyPatch) -> None:
