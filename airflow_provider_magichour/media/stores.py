@@ -27,7 +27,7 @@ s3fs would use 50 MiB; S3 takes up to 10,000 parts of at least 5 MiB.
 
 
 READ_AHEAD = 1 << 20
-"""Bytes that are read at a time from a store whose library does not read ahead."""
+"""Bytes that are read at a time from a store, at least."""
 
 PUBLISHED_WHEN_CLOSED = ("s3fs", "gcsfs", "adlfs")
 """Libraries whose objects, new or overwritten, appear when their stream is closed, and never if it is discarded.
@@ -136,14 +136,16 @@ def opened(path: AnyPath, mode: str) -> Any:
     if mode == "rb":
         forget(path)
         stream = path.fs.open(path.path, mode)
-        return stream if hasattr(stream, "readinto") else io.BufferedReader(_Raw(stream), READ_AHEAD)
+        return stream if local_path(path) else io.BufferedReader(_Raw(stream), READ_AHEAD)
     # To others a block may mean something else: sshfs has 128 of them in flight.
     options = {"block_size": BLOCK} if is_published_when_closed(path) else {}
     return path.fs.open(path.path, mode, **options)
 
 
 class _Raw(io.RawIOBase):
-    """Reads as Python's own files do from a stream that only has ``read``: sshfs asks for a line byte by byte (2026.8).
+    """Reads as Python's own files do from a stream that has ``read``.
+
+    fsspec's own streams have no longest line, and sshfs asks for a line byte by byte (2026.9, 2026.8).
 
     :param stream: which it closes.
     """

@@ -759,7 +759,7 @@ def test_store_that_is_full_is_named(
 ) -> None:
     monkeypatch.setattr(Bucket, "is_full", True)
     left = f"Project {project} can still be downloaded"
-    told = rf"{bucket.protocol}://clips/{project}\.mp4: No space left on device\.\s{left}"
+    told = rf"{bucket.protocol}://clips/{project}\.mp4: No space left on device\.\s(?s:.)*{left}"
     with pytest.raises(MagicHourStorageError, match=told):
         download(project, f"{bucket.protocol}://clips/")
     assert bucket.objects == {}
