@@ -48,7 +48,7 @@ def run_example() -> str:
 
     shutil.copytree(EXAMPLES, HOME / "dags")
     initdb()
-    dag = DagBag(HOME / "dags" / f"{EXAMPLE}.py", include_examples=False).dags[EXAMPLE]
+    dag = DagBag(HOME / "dags" / f"{EXAMPLE}.py").dags[EXAMPLE]
     # Longer than until the sensor's first look, so that it defers.
     with Sandbox(render=False, render_seconds=3) as sandbox:
         os.environ["AIRFLOW_CONN_MAGICHOUR_DEFAULT"] = sandbox.connection
