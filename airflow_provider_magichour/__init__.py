@@ -80,7 +80,7 @@ def _config() -> dict[str, Any]:
             "description": "What the API server serves: webhooks at ``/magichour/webhooks``, and pages of clips.",
             "options": {
                 "clips_tab": {
-                    "description": "Show clips in the web UI: tabs, pages and the link Clip. Needs Airflow 3.1.",
+                    "description": "Show clips in the web UI: tabs, pages, the link Clip. Airflow 3.1 and newer.",
                     "version_added": "0.2.0",
                     "type": "boolean",
                     "example": None,

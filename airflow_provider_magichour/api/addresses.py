@@ -39,9 +39,9 @@ def refusal(
         return f"http://{url.host} is not encrypted, but {before.host}, which leads there, is"
     if any(map(is_private, addresses(url.host))) and not any(map(is_private, addresses(base.host))):
         return (
-            f"{url.host} is in a private network, and the API ({base.host}) is not. If your own DNS does this to a "
-            "public host, let it give workers the public address, or set HTTPS_PROXY to a proxy that resolves host "
-            "names itself"
+            f"{url.host} is in a private network, and the API ({base.host}) is not. If your own DNS resolves a public "
+            "host to a private address, let it give workers the public one, or set HTTPS_PROXY to a proxy that "
+            "resolves host names itself"
         )
     return None
 

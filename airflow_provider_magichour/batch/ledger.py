@@ -234,7 +234,7 @@ class Ledger:
         try:
             self.seal()
         except Exception as error:
-            log.warning("The success could not be recorded (%s): clearing with redo='all' makes nothing again", error)
+            log.warning("The success could not be recorded (%s): a clear with redo='all' will not pay again", error)
 
     def unread(self) -> Counter[str]:
         """Return the counts of sealed chunks that were not read."""

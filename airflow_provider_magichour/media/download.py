@@ -146,7 +146,7 @@ class Download:
         outputs = self._complete(kind).outputs
         if index >= len(outputs):
             raise MagicHourApiError(
-                f"Magic Hour project {self.project_id} has fewer results than before. A retry fetches those"
+                f"Magic Hour project {self.project_id} has fewer results than before. A retry fetches what is left"
             )
         return outputs[index].url
 

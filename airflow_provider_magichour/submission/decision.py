@@ -109,9 +109,7 @@ def _about_failed(record: Record, project: Project, max_tries: int, key: str) ->
             f"{ended}. {adopted_advice(key)}",
         )
     if project.is_canceled and not _is_cleared(record, max_tries):
-        return Decision(
-            "fail", f"{ended}: a person did that, so a retry would not be wanted. Clear the task to submit a new one"
-        )
+        return Decision("fail", f"{ended}: a person did that, so it is not retried. Clear the task to submit a new one")
     return Decision("submit", f"{ended} and cost {cost_text(project.credits_charged)}: submitting a new one")
 
 

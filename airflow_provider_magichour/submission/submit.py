@@ -193,7 +193,7 @@ class Submission:
         self.journal.try_write(
             record,
             f"Magic Hour project {created.id} was submitted and costs {cost_text(created.credits_charged)}, "
-            "but its id could not be recorded: a retry of this task would be unsure whether it exists",
+            "but its id could not be recorded: a retry of this task would not know whether it exists",
         )
         return Submitted(created.id, created.credits_charged, is_new=True)
 
@@ -268,7 +268,7 @@ class RecordedAttempts(Attempts):
 
     def _forget_intent(self, record: Record) -> None:
         self._journal.try_write(
-            record, "Nothing was submitted, but the intent could not be removed: the next attempt will be unsure"
+            record, "Nothing was submitted, but the intent could not be removed: the next attempt will not know that"
         )
 
 
@@ -308,7 +308,7 @@ def note_project(journal: Journal, project_id: str) -> None:
     if isinstance(record, Record) and record.is_unsure:
         journal.try_write(
             record.model_copy(update={"project_id": project_id, "submitted_at": record.intent_at}),
-            f"The id of project {project_id} could still not be recorded: a retry of this task would be unsure",
+            f"The id of project {project_id} could still not be recorded: a retry of this task would not know of it",
         )
 
 

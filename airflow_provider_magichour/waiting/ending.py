@@ -111,7 +111,7 @@ def project_failure(project: Project, *, instead: str | None = None) -> MagicHou
         return MagicHourProjectRejectedError(f"{text} {instead}.", code=project.failure_code)
     if project.is_canceled:
         return MagicHourProjectRejectedError(
-            f"{text} A person did that, so a retry would not be wanted. Clear this task to submit a new project.",
+            f"{text} A person did that, so it is not retried. Clear this task to submit a new project.",
             code=project.failure_code,
         )
     if project.is_incurable:
