@@ -73,10 +73,12 @@ class SharedClient:
     async def _renewed(
         self, client: AsyncMagicHourClient | None, resolve: Callable[[], Awaitable[ClientSettings]]
     ) -> AsyncMagicHourClient:
+        # Shielded: a cancelled request to Airflow's supervisor leaves its answer to the next one, and that ends the
+        # whole triggerer (3.1.8: "Response read out of order").
         if client is None:
             try:
                 async with asyncio.timeout(RENEWAL):
-                    return AsyncMagicHourClient(await resolve())
+                    return AsyncMagicHourClient(await asyncio.shield(resolve()))
             except Exception as error:
                 hung = isinstance(error, TimeoutError) and not str(error)
                 self._failure = TimeoutError(f"no answer within {RENEWAL:g} s") if hung else error
@@ -84,7 +86,7 @@ class SharedClient:
         # A connection that was there a minute ago may come back; the API says when its key is no longer good.
         with contextlib.suppress(Exception):
             async with asyncio.timeout(RENEWAL):
-                client.renew(await resolve())
+                client.renew(await asyncio.shield(resolve()))
         return client
 
     def doubt(self) -> None:

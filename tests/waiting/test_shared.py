@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from typing import Any
@@ -141,6 +142,35 @@ def test_a_back_end_that_hangs_holds_those_that_wait_for_seconds_alone():
 
     settings, took = run_simulated(run())
     assert (settings, took) == (FIRST, pytest.approx(RENEWAL, abs=0.1))
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_request_to_airflow_that_takes_too_long_is_left_to_end_by_itself(known):
+    """Where one is cancelled, its answer is taken for that of the next, and the whole triggerer ends (Airflow 3.1)."""
+
+    async def run() -> list[str]:
+        ended = []
+
+        async def slow() -> ClientSettings:
+            try:
+                await asyncio.sleep(RENEWAL * 2)
+                ended.append("answered")
+            except asyncio.CancelledError:
+                ended.append("cancelled")
+                raise
+            return FIRST
+
+        shared = SharedClient.join("c")
+        if known:
+            await shared.current(Connections(FIRST).resolve)
+            await asyncio.sleep(RESOLVED_FOR)
+        with contextlib.suppress(TimeoutError):
+            await shared.current(slow)
+        await asyncio.sleep(RENEWAL * 2)
+        await shared.leave()
+        return ended
+
+    assert run_simulated(run()) == ["answered"]
 
 
 class Hanging(MagicHourHook):
