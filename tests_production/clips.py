@@ -284,7 +284,7 @@ class Clips:
         if errors := [error for line in lines for error in _errors(line)]:
             return errors[-1]
         told = self.production.ask(
-            r"select event, substring(extra from 'state .*? attribute is \w+') from log"
+            r"select event, substring(extra from 'state \w+, but .{0,60} is \w+') from log"
             " where (dag_id, task_id, map_index, try_number) = (%s, %s, %s, %s)"
             " and event in ('state mismatch', 'heartbeat timeout')",
             *(self.name, task_id, map_index, number),
