@@ -148,7 +148,7 @@ def test_another_file_of_that_name_is_overwritten_only_when_told_to(
     download: Any, place: Place, conn_id: str, clip: bytes
 ) -> None:
     place.put("today.mp4", b"another")
-    with pytest.raises(MagicHourStorageError, match=r"(?s)today\.mp4 is there already.*overwrite=True"):
+    with pytest.raises(MagicHourStorageError, match=r"(?s)today\.mp4.*overwrite=True"):
         download(f"{place.root}/today.mp4", conn_id)
     assert place.get("today.mp4") == b"another"
     download(f"{place.root}/today.mp4", conn_id, overwrite=True)
@@ -164,7 +164,7 @@ def test_of_a_name_that_another_takes_meanwhile_nothing_is_overwritten(
         pytest.skip("fake-gcs-server writes, though it is told that nothing may be there")
     with CuttingStore(movie(size), [size - 1], look=lambda: place.put("today.mp4", b"another")) as elsewhere:
         name_store(sandbox, elsewhere.url)
-        with pytest.raises(MagicHourStorageError, match=r"today\.mp4 is there already"):
+        with pytest.raises(MagicHourStorageError, match=r"today\.mp4"):
             download(f"{place.root}/today.mp4", conn_id)
     assert place.get("today.mp4") == b"another"
     assert place.names == ["today.mp4"]

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the servers of `make test-stores` that are no Python packages: OpenSSH's, MariaDB, and Azurite from npm.
+# Installs the servers of `make test-stores` that are no Python packages: OpenSSH's, and Azurite from npm.
 # apt-get is asked only by root and where no systemd runs: elsewhere Debian would start what it installs, for everybody.
 # What cannot be had is no error: its tests are skipped, and say so.
 set -eu
@@ -17,7 +17,6 @@ need() { # need COMMAND PACKAGE
 
 export DEBIAN_FRONTEND=noninteractive
 need sshd openssh-server || true
-need mariadbd mariadb-server || true
 if need npm npm; then
     echo "  $azurite, from npm"
     npm install --silent --no-audit --no-fund --prefix .venv/azurite "$azurite" ||
