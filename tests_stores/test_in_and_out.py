@@ -130,7 +130,7 @@ def test_the_same_file_is_not_written_again(
     download(f"{place.root}/clips/", conn_id)
     place.way.up = 0
     download(f"{place.root}/clips/", conn_id)
-    assert "is there already, in full" in logged()
+    assert "already exists in full" in logged()
     assert place.way.up < len(clip)
     assert place.names == [f"clips/{project}.mp4"]
 
