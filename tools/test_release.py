@@ -6,14 +6,18 @@ came with them is run; and somebody new follows the README's quick start with th
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tarfile
+import tempfile
+import time
 import zipfile
 from email import message_from_string
 from html.parser import HTMLParser
 from pathlib import Path
 
+from tools.airflow.guard import Guard
 from tools.test_install import NEWEST, ROOT, try_out, uv
 
 DIST = ROOT / "dist"
@@ -70,6 +74,22 @@ def check_contents(wheel: Path, archive: Path) -> str:
     return f"the wheel has {len(shipped)} files of the package, the source archive all {len(tracked)} of git"
 
 
+def follow_quick_start(wheel: Path) -> int:
+    """Be somebody new; return the exit code. Nothing of it is left when this run is killed."""
+    folder = Path(tempfile.mkdtemp(prefix="newcomer-"))
+    (folder / "home").mkdir()
+    guard = Guard(folder, remove=True)
+    command = [sys.executable, "-m", "tools.newcomer", str(wheel), "--home", str(folder / "home")]
+    try:
+        pid = guard.start(command, {**os.environ, "PYTHONPATH": str(ROOT)}, folder / "output")
+        while (code := guard.exit_code(pid)) is None:
+            time.sleep(0.2)
+        print((folder / "output").read_text(), end="")
+    finally:
+        guard.close()
+    return code
+
+
 def main() -> int:
     """Do all of it; the first thing that fails ends it."""
     uv("build", "--quiet", "--clear", "--out-dir", DIST, ROOT)
@@ -80,7 +100,7 @@ def main() -> int:
         print(f"{built.name} under the constraints of Airflow {NEWEST}", flush=True)
         try_out(NEWEST, built)
     print("The quick start of the README, in an empty home", flush=True)
-    return subprocess.run([sys.executable, "-m", "tools.newcomer", wheel], cwd=ROOT, check=False).returncode
+    return follow_quick_start(wheel)
 
 
 if __name__ == "__main__":
