@@ -222,7 +222,7 @@ class Endless(io.RawIOBase):
             assert main
             signal.pthread_kill(main, signal.SIGUSR1)
             assert self._ended.wait(10)
-        return b"." * 1000
+        return b"." * size
 
     def close(self) -> None:
         self.closings.set()
@@ -233,7 +233,7 @@ def test_a_task_that_is_ended_does_not_wait_for_its_uploads(
 ) -> None:
     ended = threading.Event()
     file = Endless(ended)
-    monkeypatch.setattr(Objects, "objects", {NAME: b"." * 1_000_000})
+    monkeypatch.setattr(Objects, "objects", {NAME: b"." * 20_000_000})
     monkeypatch.setattr(Objects, "_open", lambda *_, **__: file)
 
     def end(*_: Any) -> None:

@@ -50,7 +50,7 @@ def end_of(*looks):
         pytest.param(
             end_of((70, trouble(404, own=True, code="not_found"))),
             70,
-            {"end": "unreachable", "status_code": 404, "code": "not_found", "message": "Could not look: 404."},
+            {"end": "unreachable", "status_code": 404, "code": "not_found", "message": "Could not get it: 404."},
             id="unreachable",
         ),
         pytest.param(
