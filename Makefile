@@ -45,8 +45,8 @@ test: $(STAMP) ## run the tests, in two processes; ARGS="..." goes to pytest ("-
 test-tools: $(STAMP) ## each of the API's tools in a DAG of its own, its files from S3 (half a minute)
 	@$(BIN)/python -m pytest tests/airflow/test_each_tool.py $(ARGS)
 
-test-docs: $(STAMP) ## run what the pages in docs/ show, and the examples (five minutes)
-	@$(BIN)/python -m pytest tests/docs $(SHOWN) $(ARGS)
+test-docs: $(STAMP) ## run what the pages in docs/ show, and the examples (four minutes)
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/docs $(SHOWN) $(ARGS)
 
 test-crash: $(STAMP) ## paying once, proven by killing things (some 8 minutes, needs PostgreSQL); SHORT=1: the chief rows
 	@$(BIN)/python -m pytest tests_crash --ignore tests_crash/test_batch.py $(if $(SHORT),--short) $(ARGS)
