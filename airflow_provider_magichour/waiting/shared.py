@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from weakref import WeakKeyDictionary
 
@@ -73,20 +72,20 @@ class SharedClient:
     async def _renewed(
         self, client: AsyncMagicHourClient | None, resolve: Callable[[], Awaitable[ClientSettings]]
     ) -> AsyncMagicHourClient:
-        # Shielded: a cancelled request to Airflow's supervisor leaves its answer to the next one, and that ends the
-        # whole triggerer (3.1.8: "Response read out of order").
-        if client is None:
-            try:
-                async with asyncio.timeout(RENEWAL):
-                    return AsyncMagicHourClient(await asyncio.shield(resolve()))
-            except Exception as error:
+        try:
+            async with asyncio.timeout(RENEWAL):
+                # Shielded: a cancelled request to Airflow's supervisor leaves its answer to the next one, and that ends
+                # the whole triggerer (3.1.8: "Response read out of order").
+                settings = await asyncio.shield(resolve())
+            if client is None:
+                return AsyncMagicHourClient(settings)
+            client.renew(settings)
+        except Exception as error:
+            if client is None:
                 hung = isinstance(error, TimeoutError) and not str(error)
                 self._failure = TimeoutError(f"no answer within {RENEWAL:g} s") if hung else error
                 raise self._failure from None
-        # A connection that was there a minute ago may come back; the API says when its key is no longer good.
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(RENEWAL):
-                client.renew(await asyncio.shield(resolve()))
+            # A connection that was there a minute ago may come back; the API says when its key is no longer good.
         return client
 
     def doubt(self) -> None:
