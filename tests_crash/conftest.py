@@ -13,7 +13,7 @@ import pytest
 from tests_crash.rows import ROWS, Row
 from tests_crash.scene import Scene
 from tools.airflow.local import LocalAirflow
-from tools.airflow.postgres import local_postgres
+from tools.airflow.postgres import LocalPostgres
 
 ROOT = Path(__file__).parent.parent
 AT_ONCE = 14
@@ -53,8 +53,8 @@ def dag_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[str]:
-    with local_postgres() as address:
-        yield address
+    with LocalPostgres() as server:
+        yield server.address
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.scenes.webhooks import SECRET, api_server, body, deliver, signed
 from tools.airflow.local import LocalAirflow
-from tools.airflow.postgres import local_postgres, postgres_folder
+from tools.airflow.postgres import LocalPostgres, postgres_folder
 
 pytestmark = pytest.mark.long_only
 
@@ -36,8 +36,8 @@ def database(request: pytest.FixtureRequest) -> Iterator[str | None]:
     pytest.importorskip("psycopg2", reason="the drivers of PostgreSQL (dependency group crash) are not installed")
     if postgres_folder() is None:
         pytest.skip("PostgreSQL is not installed")
-    with local_postgres() as address:
-        yield address
+    with LocalPostgres() as server:
+        yield server.address
 
 
 @pytest.fixture(scope="module")

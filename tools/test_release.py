@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import time
 import zipfile
 from email import message_from_string
 from html.parser import HTMLParser
@@ -81,9 +80,7 @@ def follow_quick_start(wheel: Path) -> int:
     guard = Guard(folder, remove=True)
     command = [sys.executable, "-m", "tools.newcomer", str(wheel), "--home", str(folder / "home")]
     try:
-        pid = guard.start(command, {**os.environ, "PYTHONPATH": str(ROOT)}, folder / "output")
-        while (code := guard.exit_code(pid)) is None:
-            time.sleep(0.2)
+        code = guard.run(command, {**os.environ, "PYTHONPATH": str(ROOT)}, folder / "output")
         print((folder / "output").read_text(), end="")
     finally:
         guard.close()

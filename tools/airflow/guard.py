@@ -30,6 +30,8 @@ import psutil
 ROOT = Path(__file__).resolve().parents[2]
 GRACE = 3.0
 PATIENCE = 30.0
+POLLING = 0.02
+"""Seconds between two questions whether a process has ended."""
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -64,6 +66,13 @@ class Guard:
         if not isinstance(started, int):
             raise RuntimeError(f"{command[0]} cannot be started: {started}")
         return started
+
+    def run(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> int:
+        """Start a process, and return its exit code when it has ended; see :meth:`start`."""
+        pid = self.start(command, environment, log)
+        while (code := self.exit_code(pid)) is None:
+            time.sleep(POLLING)
+        return code
 
     def exit_code(self, pid: int) -> int | None:
         """The exit code of a process that was started, negative for a signal; None while it runs."""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -78,15 +75,5 @@ class LocalPostgres:
         if os.geteuid() == 0:
             words = ["runuser", "-u", SERVER_USER, "--", *words]
         output = self._folder / "output"
-        pid = self._guard.start(words, os.environ, output)
-        while (code := self._guard.exit_code(pid)) is None:
-            time.sleep(0.02)
-        if code:
+        if self._guard.run(words, os.environ, output):
             raise RuntimeError(f"{words[-1]}: {output.read_text()}")
-
-
-@contextlib.contextmanager
-def local_postgres() -> Iterator[str]:
-    """Run a :class:`LocalPostgres`, and yield its SQLAlchemy address."""
-    with LocalPostgres() as server:
-        yield server.address

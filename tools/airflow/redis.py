@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import tempfile
 import time
 from pathlib import Path
@@ -54,12 +53,6 @@ class LocalRedis:
         """Kill the server: all that was in its queues is lost."""
         send_signal(self._pid, signal.SIGKILL)
         self._wait_until(answers=False)
-
-    def queued(self, queue: str = "default") -> int:
-        """How many messages wait in a list, which is what a queue of Celery's is here."""
-        with socket.create_connection(("127.0.0.1", self._port), timeout=5) as connection:
-            connection.sendall(f"LLEN {queue}\r\n".encode())
-            return int(connection.recv(64).decode().strip().removeprefix(":"))
 
     def _wait_until(self, *, answers: bool) -> None:
         end = time.monotonic() + PATIENCE

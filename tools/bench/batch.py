@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tools.airflow.local import LocalAirflow
-from tools.airflow.postgres import local_postgres
+from tools.airflow.postgres import LocalPostgres
 from tools.airflow.rest import TERMINAL_RUN_STATES
 from tools.many_clips import ManyClips
 
@@ -283,10 +283,10 @@ def main() -> None:
     (folder / "dags" / "bench.py").write_text(text)
     try:
         with (
-            local_postgres() as database,
+            LocalPostgres() as database,
             ManyClips(10.0 if options.quick else 40.0) as api,
             ManyClips(0.5) as quick,
-            LocalAirflow(folder / "dags", parallelism=8, sql_alchemy_conn=database) as airflow,
+            LocalAirflow(folder / "dags", parallelism=8, sql_alchemy_conn=database.address) as airflow,
         ):
             for conn_id, server in {"magichour_default": api, "quick": quick}.items():
                 airflow.rest.add_connection(conn_id, "magichour", host=server.url, password=server.api_key)
