@@ -6,11 +6,9 @@ that it has returned.
 
 from __future__ import annotations
 
-import importlib
 import linecache
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,7 @@ from airflow_provider_magichour.sandbox import Sandbox
 from airflow_provider_magichour.submission.record import KEY
 from tests.conftest import PACKAGE
 from tests.operators.test_image_to_video import wait_in_triggerer
-from tests.scenes.killing import Killed, Killer, Life, Point
+from tests.scenes.killing import Killed, Killer, Life, Point, Scene, at_each_point
 
 OPERATOR = ("operators.image_to_video", "operators.tool", "tasks")
 RECORDED = ("submission.submit", "submission.record")
@@ -64,10 +62,9 @@ def warnings() -> Iterator[list[str]]:
     logger.removeHandler(handler)
 
 
-class Stage:
-    """Plays one scene as often as there are points to be killed at: a subclass says how it begins.
+class Stage(Scene):
+    """A submission; see :class:`Scene`.
 
-    :param modules: in which it is killed.
     :param faults: of the sandbox, anew each time.
     :param arguments: of the operator.
     """
@@ -78,15 +75,11 @@ class Stage:
     def __init__(
         self, sandbox: Any, clock: Any, modules: Iterable[str], faults: Sequence[dict[str, Any]] = (), **arguments: Any
     ) -> None:
+        super().__init__(modules)
         self.arguments = {"task_id": "submit", "image": "https://example.com/cat.jpg", "end_seconds": 5, **arguments}
         self._sandbox = sandbox
         self._clock = clock
-        self._files = [str(importlib.import_module(f"{PACKAGE}.{name}").__file__) for name in modules]
         self._faults = faults
-
-    def begin(self, life: Life, killer: Killer) -> None:
-        """Let the task get to the run that is killed."""
-        life.run(killer)
 
     @property
     def posts(self) -> int:
@@ -111,17 +104,10 @@ class Stage:
             self._sandbox.faults.add(**fault)
         return Life(lambda: MagicHourImageToVideoOperator(**self.arguments), wait_in_triggerer)
 
-    def points(self) -> list[Point]:
-        for _ in range(2):  # what is imported and remembered once is not part of it
-            killer = Killer(self._files)
-            self.begin(self.new_life(), killer)
-        return killer.points()
-
     def killed_at(self, point: Point) -> Life:
-        """Return a task that was killed there."""
         left: list[Any] = []
         life = self.new_life()
-        self.begin(life, Killer(self._files, point, lambda: left.extend([dict(life.store.values), self.posts])))
+        self.begin(life, Killer(self.files, point, lambda: left.extend([dict(life.store.values), self.posts])))
         assert isinstance(life.error, Killed), f"it came through alive: {life.error!r}"
         assert left == [life.store.values, self.posts], "something was done by the dead"
         return life
@@ -158,20 +144,6 @@ class ChangedStage(Stage):
         assert life.run() == "up_for_retry"
         self.arguments["prompt"], life.refuses = "a dog", False
         life.run(killer)
-
-
-def at_each_point(stage: Stage, check: Callable[[Point, Life], str]) -> Counter[str]:
-    """Return how often each came of it; what went wrong is told with its point, and all points are tried."""
-    outcomes: Counter[str] = Counter()
-    wrong = []
-    for point in stage.points():
-        try:
-            outcomes[check(point, stage.killed_at(point))] += 1
-        except AssertionError as error:
-            wrong.append(f"{point}: {error}")
-    assert not wrong, f"{len(wrong)} points:\n" + "\n".join(wrong[:20])
-    print(f"{sum(outcomes.values())} points: {dict(outcomes)}")
-    return outcomes
 
 
 def project_of(life: Life) -> Any:

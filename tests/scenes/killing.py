@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -10,7 +11,7 @@ from types import FrameType, TracebackType
 from typing import Any, NamedTuple, Self
 
 from airflow_provider_magichour.compat import AirflowFailException, TaskDeferred
-from tests.conftest import Store, TaskInstance
+from tests.conftest import PACKAGE, Store, TaskInstance
 
 
 class Killed(BaseException):
@@ -73,6 +74,52 @@ class Killer:
     def points(self) -> list[Point]:
         """Return each line that was run, the first and the last time, in the order of the first."""
         return [Point(*here, nth) for here, times in self.seen.items() for nth in sorted({1, times})]
+
+
+class Scene:
+    """Plays one scene as often as there are points to be killed at; a subclass says what a life is, and how it begins.
+
+    :param modules: of the package, in which it is killed.
+    """
+
+    def __init__(self, modules: Iterable[str]) -> None:
+        self.files = [str(importlib.import_module(f"{PACKAGE}.{name}").__file__) for name in modules]
+
+    def new_life(self) -> Any:
+        """Return a task instance that was not run yet."""
+        raise NotImplementedError
+
+    def begin(self, life: Any, killer: Killer) -> None:
+        """Let the task get to the run that is killed."""
+        life.run(killer)
+
+    def killed_at(self, point: Point) -> Any:
+        """Return a task that was killed there."""
+        raise NotImplementedError
+
+    def points(self) -> list[Point]:
+        for _ in range(2):  # what is imported and remembered once is not part of it
+            killer = Killer(self.files)
+            self.begin(self.new_life(), killer)
+        return killer.points()
+
+
+def at_each_point(scene: Scene, check: Callable[[Point, Any], str], *, stride: int = 1) -> Counter[str]:
+    """Return how often each came of it; what went wrong is told with its point, and all points are tried.
+
+    :param check: a task that was killed, and says what came of it.
+    :param stride: of so many points one is tried.
+    """
+    outcomes: Counter[str] = Counter()
+    wrong = []
+    for point in scene.points()[::stride]:
+        try:
+            outcomes[check(point, scene.killed_at(point))] += 1
+        except AssertionError as error:
+            wrong.append(f"{point}: {error}")
+    assert not wrong, f"{len(wrong)} points:\n" + "\n".join(wrong[:20])
+    print(f"{sum(outcomes.values())} points: {dict(outcomes)}")
+    return outcomes
 
 
 class Life:
