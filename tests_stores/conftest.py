@@ -65,18 +65,6 @@ def conn_id(place: Place, connect: Any) -> str:
 
 
 @pytest.fixture
-def project(sandbox: Any) -> str:
-    """A finished project."""
-    return str(sandbox.add_job().id)
-
-
-@pytest.fixture
-def clip(sandbox: Any, project: str) -> bytes:
-    """The project's result."""
-    return bytes(sandbox.jobs[project].result.file.read_bytes())
-
-
-@pytest.fixture
 def submit(sandbox: Any, clock: Any, context: Any, store: Any) -> Callable[..., bytes]:
     """Submit an image, and return what lies at Magic Hour of it."""
 

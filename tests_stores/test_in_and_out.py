@@ -16,7 +16,7 @@ from airflow_provider_magichour.operators import MagicHourDownloadOperator
 from tests.scenes.media import MIB, CuttingStore, give_result, movie, name_store
 from tests_stores.places import S3, Gcs, Place
 
-pytest_plugins = ["tests.conftest"]
+pytest_plugins = ["tests.conftest", "tests.scenes.media_fixtures"]
 
 NAMES = [
     "a b",

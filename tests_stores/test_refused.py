@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_magichour.exceptions import MagicHourStorageError
 from tests_stores.places import READ, WRITE, Place
 
-pytest_plugins = ["tests.conftest"]
+pytest_plugins = ["tests.conftest", "tests.scenes.media_fixtures"]
 
 
 def told(error: BaseException) -> str:
