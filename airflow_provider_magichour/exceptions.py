@@ -81,6 +81,19 @@ class MagicHourApiError(MagicHourError):
 class MagicHourRejectedError(MagicHourApiError, AirflowFailException):
     """The API itself, not a gateway, refused a create request for good; nothing was created or charged."""
 
+    def as_curable(self, advice: str) -> MagicHourApiError:
+        """Return the same refusal as an error that Airflow retries.
+
+        :param advice: a sentence on what the retry does.
+        """
+        return MagicHourApiError(
+            f"{self.message} {advice}",
+            status_code=self.status_code,
+            code=self.code,
+            retry_after=self.retry_after,
+            from_api=self.from_api,
+        )
+
 
 class MagicHourStorageError(MagicHourError):
     """An input could not be read from the user's storage, or a result could not be written to it."""

@@ -21,7 +21,7 @@ def magichour_retry_policy() -> RetryPolicy | None:
     """Return a ``retry_policy`` whose delay depends on the error; None before Airflow 3.3, which has no such policies.
 
     - Rate limit (429): what the API asked for, at most an hour; one minute if it asked for nothing.
-    - Key refused on a read, or not enough credits: 10 minutes, as a person has to act.
+    - Key refused, or not enough credits on a read: 10 minutes, as a person has to act.
     - Network, a gateway's page of any status, the API's own errors (5xx): 2, 4, 8, then 16 minutes, or longer if the
       API asks.
     - Anything else: the task's own ``retry_delay``.

@@ -24,8 +24,7 @@ HELD = 10
 """Clips that render until all others are done: while these alone wait no worker may be taken."""
 
 UNSURE = "MagicHourUnsureSubmissionError"
-SETTLED = (UNSURE, "MagicHourRejectedError")
-"""Errors that a person settles: an answer that was lost, a key that was refused."""
+"""The error that a person settles: an answer that was lost."""
 
 STUCK = "stuck in queued reschedule"
 """Airflow's event for a task that no worker has taken in time; it counts as no attempt."""
@@ -207,17 +206,15 @@ class Clips:
             "select task_id, map_index, try_number from task_instance where dag_id = %s and state = 'failed'", self.name
         ):
             why = self._why(task_id, index, number)
-            assert why in SETTLED, f"{task_id}[{index}] try {number}: {why}"
+            assert why == UNSURE, f"{task_id}[{index}] try {number}: {why}"
             place = (self.name, self.run_id, task_id)
             record = rest.state_store(*place, map_index=index).get(KEY)
-            if why == UNSURE and record and record["name"] in made:
+            if record and record["name"] in made:
                 rest.put_state(*place, KEY, {"project_id": made[record["name"]]}, map_index=index)
                 self.settled["unsure, adopted"] += 1
-            elif why == UNSURE:
+            else:
                 rest.delete_state(*place, KEY, map_index=index)
                 self.settled["unsure, not made"] += 1
-            else:
-                self.settled["refused, cleared"] += 1
             rest.clear(self.name, self.run_id, (task_id, index), downstream=True)
 
     def end(self) -> None:

@@ -69,7 +69,7 @@ class ToolOperator(WaitingTask):
     :raises MagicHourInvalidRequestError: an argument or the connection cannot be used; nothing was sent; not retried.
     :raises MagicHourStorageError: a file cannot be read.
     :raises MagicHourRejectedError: the API refused the request; not retried.
-    :raises MagicHourApiError: the API or the network failed.
+    :raises MagicHourApiError: the API or the network failed, or the API key was refused.
     :raises MagicHourUnsureSubmissionError: a project may exist; the message says what to do; not retried.
     :raises MagicHourProjectFailedError: the project failed; a retry submits a new one.
     :raises MagicHourProjectRejectedError: the project failed and a retry cannot help, or a person canceled or adopted
@@ -180,8 +180,11 @@ class ToolOperator(WaitingTask):
         except MagicHourUnsureSubmissionError:
             metrics.unsure(tags)
             raise
-        except MagicHourRejectedError:
+        except MagicHourRejectedError as error:
             metrics.refused(tags)
+            if error.status_code == 401:
+                # Nothing was made, and the key can be replaced: a retry reads the connection again.
+                raise error.as_curable("A retry reads the connection again.") from None
             raise
         if submitted.was_unsure:
             metrics.unsure(tags)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, task
 
-from airflow_provider_magichour.compat import TaskDeferred
+from airflow_provider_magichour.compat import AirflowFailException, TaskDeferred
 from airflow_provider_magichour.exceptions import (
     MagicHourApiError,
     MagicHourError,
@@ -39,6 +40,7 @@ from tests.operators.test_image_to_video import (
 
 pytestmark = pytest.mark.usefixtures("clock")
 
+CONNECTION = "AIRFLOW_CONN_MAGICHOUR_DEFAULT"
 FAIL_AT_ONCE = {"outcome": "error", "render_seconds": 0}
 
 
@@ -502,6 +504,26 @@ def test_a_refusal_that_could_not_be_noted_at_once_is_noted(sandbox: Any, contex
         operator().execute(context(store))
     operator().execute(context(store, try_number=2))
     assert posts(sandbox) == 2
+
+
+# A key can be replaced
+
+
+def test_a_submit_whose_key_was_refused_is_retried_with_the_key_that_replaces_it(
+    sandbox: Any, context: Any, store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_new_key = os.environ[CONNECTION]
+    monkeypatch.setenv(CONNECTION, json.dumps({**json.loads(with_new_key), "password": "mhk_revoked"}))
+    with pytest.raises(
+        MagicHourApiError, match=r"is missing, wrong or revoked(.|\n)*A retry reads the connection"
+    ) as caught:
+        operator().execute(context(store))
+    assert not isinstance(caught.value, AirflowFailException), "Airflow would not retry it"
+    assert (caught.value.status_code, caught.value.code) == (401, "unauthorized")
+    assert "intent_at" not in store.record
+    monkeypatch.setenv(CONNECTION, with_new_key)
+    assert operator().execute(context(store, try_number=2)) == newest(sandbox).id
+    assert len(list(sandbox.jobs)) == 1
 
 
 # What was paid for comes first
