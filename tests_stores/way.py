@@ -63,8 +63,8 @@ class Way:
                 if is_cut:
                     for end in (source, target):
                         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-                        end.shutdown(socket.SHUT_RDWR)
                     break
         for end in (source, target):
             with contextlib.suppress(OSError):
-                end.close()
+                end.shutdown(socket.SHUT_RDWR)  # wakes the thread of the other direction, which close alone does not
+            end.close()

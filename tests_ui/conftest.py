@@ -12,6 +12,7 @@ import pytest
 
 from airflow_provider_magichour.sandbox import Sandbox
 from tools.airflow.local import LocalAirflow
+from tools.airflow.settings import airflow_version
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -24,6 +25,7 @@ FLAGS = (
 ).split()
 ELSEWHERE = re.compile(r"^https?://(?!127\.0\.0\.1[:/])")
 PATIENCE = 60_000
+AIRFLOW = tuple(map(int, airflow_version().split(".")[:2]))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

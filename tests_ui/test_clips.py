@@ -13,8 +13,8 @@ import pytest
 
 from airflow_provider_magichour.sandbox import Sandbox
 from tests.scenes.examples import EXAMPLES
+from tests_ui.conftest import AIRFLOW
 from tools.airflow.local import LocalAirflow
-from tools.airflow.settings import airflow_version
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Locator, Page
@@ -387,11 +387,10 @@ def test_who_is_not_logged_in_logs_in_and_is_back(page: Page, spring: str, local
     context.close()
 
 
+@pytest.mark.skipif(AIRFLOW < (3, 3), reason="a batch needs the task state store: Airflow 3.3")
 def test_items_of_a_batch_play_as_tiles_in_both_tabs(
     page: Page, dags: None, local_airflow: LocalAirflow, complaints: list[str]
 ) -> None:
-    if airflow_version().startswith(("3.0.", "3.1.", "3.2.")):
-        pytest.skip("a batch needs the task state store: Airflow 3.3")
     run_id = ended(local_airflow, "night_clips")
     clips = open_run(page, "night_clips", run_id)
     expect(clips.get_by_role("heading", level=2)).to_have_text("3 clips")

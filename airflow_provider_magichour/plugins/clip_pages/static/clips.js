@@ -40,17 +40,20 @@ async function rest(url, change) {
   }
 }
 
-// On Airflow 3.1 the params of the DAG come along with a question: what is theirs, as it is, is no form.
-async function isForm({ ask }, params) {
+// On Airflow 3.1 the params of the DAG come along with a question, with the run's own values: what is theirs is no form.
+const shape = ({ schema, description, value }, now = value) => JSON.stringify([schema, description, now]);
+
+async function isForm(ask, params) {
   if (!Object.keys(params).length) return false;
-  const { told } = await rest(`${ask.split("/dagRuns/")[0]}/details`);
-  return Object.entries(params).some(([name, given]) => JSON.stringify(given) !== JSON.stringify(told.params?.[name]));
+  const [dag, run] = await Promise.all([rest(`${ask.split("/dagRuns/")[0]}/details`), rest(ask.split("/taskInstances/")[0])]);
+  const [theirs, values] = [dag.told.params ?? {}, run.told.conf ?? {}];
+  return Object.entries(params).some(([name, given]) => !theirs[name] || shape(given) !== shape(theirs[name], values[name]));
 }
 
 // Where a task asks a person about a clip: its options.
 async function ask(place, answered) {
   const { ok, told } = await rest(place.dataset.ask);
-  if (!ok || told.response_received || told.multiple || (await isForm(place.dataset, told.params))) return;
+  if (!ok || told.response_received || told.multiple || (await isForm(place.dataset.ask, told.params))) return;
   const said = made("p", { role: "status", textContent: told.subject });
   const button = (option) => made("button", { type: "button", textContent: option, onclick: () => answer(option) });
   place.replaceChildren(said, ...told.options.map(button));
