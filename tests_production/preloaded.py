@@ -1,0 +1,16 @@
+"""Celery's settings, with what each task imports: a worker that has it already forks tasks that need not import it."""
+
+from __future__ import annotations
+
+from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG
+
+CELERY = {
+    **DEFAULT_CELERY_CONFIG,
+    "imports": [
+        "airflow.dag_processing.dagbag",
+        "airflow_provider_magichour.operators",
+        "airflow_provider_magichour.sensors",
+        "airflow_provider_magichour.submission.submit",
+        "airflow_provider_magichour.media.download",
+    ],
+}
