@@ -85,11 +85,12 @@ def as_asset(uri: str) -> str:
     """Return a file's name as an asset: a URI that ``ObjectStoragePath`` opens, if Airflow accepts that.
 
     For a local file it also accepts a path. A URI of another store that it would cut is percent-encoded: the whole one,
-    set past ``Asset``, would break readers that look the event up by a key made with ``Asset`` (3.3.2).
+    set past ``Asset``, would break readers that look the event up by a key made with ``Asset`` (3.3.2). So is any
+    beyond ASCII: ``Asset`` takes it, but the API server's ``AssetModel`` does not, and the task would fail there.
     """
-    if is_kept(uri):
+    if uri.isascii() and is_kept(uri):
         return uri
-    return uri.removeprefix("file://") if uri.startswith("file:///") else _encoded(uri)
+    return uri.removeprefix("file://") if uri.isascii() and uri.startswith("file:///") else _encoded(uri)
 
 
 def is_kept(uri: str) -> bool:
