@@ -12,6 +12,8 @@ SIDE_BY_SIDE := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 # What users are shown, run as a whole: `make test-docs`.
 SHOWN := tests/docs/test_pages.py tests/docs/test_whole_runs.py tests/airflow/test_example_dag.py \
 	tests/airflow/test_example_face_swap.py tests/airflow/test_examples_in_airflow.py tests/airflow/test_webhooks.py
+# What the row mariadb needs has to be compiled: it is installed for that row alone, and without it the row is skipped.
+MARIADB := $(addprefix .venv/,$(filter mariadb,$(or $(ROWS),$(if $(SHORT),,mariadb))))
 # The rows of `make test-production` that are wanted, as pytest selects them.
 WANTED = $(subst $(SPACE), or ,$(strip $(ROWS)))
 SPACE := $(subst ,, )
@@ -57,13 +59,18 @@ test-batch: $(STAMP) ## 2,000 clips in one task, each paid for once, worker and 
 test-each-line: $(STAMP) ## a worker killed at each line of a submission, and of a batch (10 minutes; SHORT=1: a batch at some)
 	@$(BIN)/python -m pytest $(AT_EACH_LINE) --numprocesses 4 $(if $(SHORT),,--each-line) $(ARGS)
 
-test-production: .venv/production ## Celery, PostgreSQL, two of everything, under load and loss (40 minutes); ROWS="mapped faults", SHORT=1
+test-production: .venv/production $(MARIADB) ## Celery, PostgreSQL, two of everything, under load and loss (40 minutes); ROWS="mapped faults", SHORT=1
 	@$(BIN)/python -m pytest -s tests_production $(if $(SHORT),--short) $(if $(ROWS),-k "$(WANTED)") $(ARGS)
 
 .venv/production: $(STAMP)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c $(CONSTRAINTS) --group production
 	@command -v redis-server >/dev/null || { apt-get update -qq && apt-get install -y -qq redis-server; } || true
 	@touch $@
+
+.venv/mariadb: $(STAMP) constraints/mariadb.txt tools/mariadb.sh tools/need.sh
+	@sh tools/mariadb.sh
+	@if $(BIN)/uv pip install --quiet --python $(BIN)/python -c $(CONSTRAINTS) -c constraints/mariadb.txt --group mariadb; \
+		then touch $@; else echo "  Airflow's driver for MySQL cannot be compiled, so the row mariadb is skipped"; fi
 
 test-matrix: $(STAMP) ## all tests on Airflow 3.0 to 3.3, two Pythons each; AIRFLOW=3.0 PY=3.12: that one only
 	@$(BIN)/python -m tools.test_matrix $(if $(AIRFLOW),--airflow $(AIRFLOW)) $(if $(PY),--python $(PY)) -- $(SIDE_BY_SIDE) $(ARGS)
@@ -88,7 +95,7 @@ $(UI_STAMP): $(STAMP)
 test-stores: .venv/stores ## S3, SFTP, Google's and Azure's stores, in and out, cut and killed (ten minutes)
 	@$(BIN)/python -m pytest tests_stores $(ARGS)
 
-.venv/stores: $(STAMP) constraints/stores.txt tools/stores.sh
+.venv/stores: $(STAMP) constraints/stores.txt tools/stores.sh tools/need.sh
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c $(CONSTRAINTS) -c constraints/stores.txt --group stores
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints/stores.txt --no-deps apache-airflow-providers-google
 	@sh tools/stores.sh
@@ -142,8 +149,8 @@ build: $(STAMP) ## make the wheel and the source archive in dist/
 constraints: $(STAMP) ## resolve the versions in constraints/ anew; AIRFLOW=3.3.2: for that Airflow only
 	@sh tools/constraints.sh $(AIRFLOW)
 
-constraints-docs: $(STAMP) ## resolve the versions of the tools for documentation, test-api, test-stores and test-release anew
-	@sh tools/constraints.sh docs api release stores
+constraints-docs: $(STAMP) ## resolve the versions of what documentation, single tests and test-release alone need anew
+	@sh tools/constraints.sh docs api release stores mariadb
 
 clean: ## remove all that make has made, but the clips of the demo
 	rm -rf .venv .cache dist build .pytest_cache .mypy_cache .ruff_cache

@@ -2,7 +2,8 @@
 # Resolves all that is installed for development with a version of Airflow, for the oldest Python supported, into
 # constraints/airflow-<minor version>.txt.
 # Usage: tools/constraints.sh [AIRFLOW_VERSION...], from the project's folder; by default those that are there.
-# Of the groups docs, api, release and stores (tools/constraints.sh docs api release stores) it resolves what the newest Airflow's do not have yet.
+# Of the groups docs, api, release, stores and mariadb (tools/constraints.sh docs api release stores mariadb) it resolves
+# what the newest Airflow's do not have yet.
 set -eu
 newest=constraints/airflow-3.3.txt
 
@@ -14,7 +15,7 @@ compiled() { # plain name==version lines: nothing of this machine, nor of where 
 # shellcheck disable=SC2046,SC2048 -- versions have no blanks
 for airflow in ${*:-$(sed -n 's/^apache-airflow==//p' constraints/airflow-*.txt)}; do
     case $airflow in
-        docs | api | release | stores)
+        docs | api | release | stores | mariadb)
             # all of them may be in one environment: Sphinx wants an older docutils than the package page's renderer
             [ "$airflow" = docs ] || with="--constraints constraints/docs.txt"
             # shellcheck disable=SC2086 -- with: none, or an option and its value

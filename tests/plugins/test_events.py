@@ -60,6 +60,11 @@ def add_asset():
         session.add(AssetModel(name=URI, uri=URI, group="asset", extra={}))
 
 
+with create_session() as session:  # a database that is not a fresh copy
+    for each in (AssetEvent, AssetActive, AssetModel):
+        session.execute(delete(each))
+
+
 def count():
     with create_session() as session:
         return session.scalar(select(func.count(AssetEvent.id)))
@@ -77,7 +82,8 @@ def home(tmp_path: Path) -> Path:
 
 
 def run(home: Path, program: str, **settings: str) -> tuple[Any, str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    kept = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"  # other databases than SQLite: tests_production
+    environment = {name: value for name, value in os.environ.items() if name == kept or not name.startswith("AIRFLOW")}
     environment |= {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False", **settings}
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=240, check=False
@@ -150,6 +156,23 @@ def test_an_id_is_looked_for_without_loading_all_events(home: Path) -> None:
     assert second == ["already recorded"] * 6
     assert loaded <= 2
     assert later == made  # what was recorded before the time is not looked at
+
+
+AT_ONCE = """
+from concurrent.futures import ThreadPoolExecutor
+
+add_asset()
+activate()
+with ThreadPoolExecutor(8) as servers:
+    said = [list(servers.map(lambda _: record(f"clip{number}"), range(8))) for number in range(8)]
+tell([sorted(each) for each in said] + [count()])
+"""
+
+
+def test_of_deliveries_at_once_the_database_lets_one_be_the_first(home: Path) -> None:
+    (*seen, count), _ = run(home, SCENE + AT_ONCE)
+    assert seen == [["already recorded"] * 7 + [f"created an event of the asset {COMPLETED}"]] * 8
+    assert count == 8
 
 
 SERVED = """

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from pathlib import Path
-from typing import Self
 
-from tools.airflow.guard import Guard
-from tools.airflow.processes import free_port
+from tools.airflow.server import LocalServer
 
 SERVER_USER = "postgres"
 
@@ -21,8 +18,8 @@ def postgres_folder() -> Path | None:
     return found[-1].parent if found else Path(initdb).parent if initdb else None
 
 
-class LocalPostgres:
-    """A server in a temporary folder; as a context manager it leaves nothing behind.
+class LocalPostgres(LocalServer):
+    """A server for many connections.
 
     PostgreSQL refuses to run as root: then it runs as the user that its package made.
 
@@ -30,32 +27,18 @@ class LocalPostgres:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         programs = postgres_folder()
         if programs is None:
             raise FileNotFoundError("PostgreSQL is not installed; on Debian: apt-get install postgresql")
         self._programs = programs
-        self._port = free_port()
         self.address = f"postgresql+psycopg2://airflow@127.0.0.1:{self._port}/airflow"
-
-    def __enter__(self) -> Self:
-        self._folder = Path(tempfile.mkdtemp(prefix="postgres-local-"))
-        if os.geteuid() == 0:
-            shutil.chown(self._folder, SERVER_USER)
-        self._guard = Guard(self._folder, remove=True)
-        try:
-            self._run("initdb", "-D", self._folder / "data", "-A", "trust", "-U", "airflow", "--no-sync")
-            self.start()
-            self._run("createdb", "-h", "127.0.0.1", "-p", str(self._port), "-U", "airflow", "airflow")
-        except BaseException:
-            self._guard.close()
-            raise
-        return self
 
     def __exit__(self, *_: object) -> None:
         try:
             self.stop()
         finally:
-            self._guard.close()
+            super().__exit__()
 
     def start(self) -> None:
         """Start the server, and return when it answers."""
@@ -67,6 +50,13 @@ class LocalPostgres:
         """Stop the server as a crash does: all connections are cut."""
         self._pg_ctl("-m", "immediate", "stop")
 
+    def _begin(self) -> None:
+        if os.geteuid() == 0:
+            shutil.chown(self._folder, SERVER_USER)
+        self._run("initdb", "-D", self._folder / "data", "-A", "trust", "-U", "airflow", "--no-sync")
+        self.start()
+        self._run("createdb", "-h", "127.0.0.1", "-p", str(self._port), "-U", "airflow", "airflow")
+
     def _pg_ctl(self, *arguments: Path | str) -> None:
         self._run("pg_ctl", "-D", self._folder / "data", *arguments)
 
@@ -74,6 +64,5 @@ class LocalPostgres:
         words = [str(word) for word in (self._programs / program, *arguments)]
         if os.geteuid() == 0:
             words = ["runuser", "-u", SERVER_USER, "--", *words]
-        output = self._folder / "output"
-        if self._guard.run(words, os.environ, output):
-            raise RuntimeError(f"{words[-1]}: {output.read_text()}")
+        if self._guard.run(words, os.environ, self._output):
+            raise RuntimeError(f"{words[-1]}: {self._output.read_text()}")
