@@ -12,12 +12,37 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
+from airflow_provider_magichour.sandbox import Sandbox
 from tools.airflow.mariadb import LocalMariaDb, mariadb_programs
 from tools.airflow.settings import base_environment, migrate
 
 pytestmark = pytest.mark.long_only
 
 ROOT = Path(__file__).parent.parent
+NAME = "写真 😀"
+DAG_FILE = f"""
+from airflow.sdk import DAG, AssetAlias
+
+from airflow_provider_magichour.operators import (
+    MagicHourBatchOperator,
+    MagicHourDownloadOperator,
+    MagicHourImageToVideoOperator,
+)
+from airflow_provider_magichour.sensors import MagicHourProjectSensor
+
+asked = {{"model": "ltx-2.5", "end_seconds": 5, "prompt": "{NAME}"}}
+photo = "https://photos.example/{NAME}.jpg"
+
+with DAG("whole", schedule=None):
+    submit = MagicHourImageToVideoOperator(task_id="submit", image=photo, name="{NAME}", **asked)
+    wait = MagicHourProjectSensor(task_id="wait", project_id=submit.output, deferrable=True)
+    MagicHourDownloadOperator(
+        task_id="download", project_id=wait.output, destination="FOLDER/{NAME}.mp4", outlets=[AssetAlias("whole")]
+    )
+    MagicHourBatchOperator(
+        task_id="night", items=[{{"id": "写真", "image": photo}}], destination="FOLDER/night", **asked
+    )
+"""
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +75,21 @@ def test_a_little_more_would_be_refused_or_cut(environment: dict[str, str]) -> N
     strict, lax = told(environment, "triggers_beyond")
     assert "Data too long for column 'kwargs'" in strict
     assert lax.startswith("InvalidToken")
+
+
+def test_all_tasks_of_a_run_are_kept_with_names_beyond_ascii(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "whole.py").write_text(DAG_FILE.replace("FOLDER", str(tmp_path)))
+    with Sandbox(render_seconds=0, render=False) as sandbox:
+        here = {
+            "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags"),
+            "AIRFLOW_CONN_MAGICHOUR_DEFAULT": sandbox.connection,
+        }
+        states, uris, items = told({**environment, **here}, "whole_run")
+    assert states == dict.fromkeys(("submit", "wait", "download", "night"), "success")
+    assert uris == [f"file://{tmp_path}/{NAME}.mp4"]
+    assert (tmp_path / f"{NAME}.mp4").exists()
+    assert items["写真"]["status"] == "complete"
 
 
 @pytest.mark.parametrize("file", ["test_clip_pages.py", "test_events.py"])

@@ -11,7 +11,9 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
+from airflow.dag_processing.dagbag import DagBag
 from airflow.models.asset import AssetAliasModel, AssetEvent, AssetModel
+from airflow.models.task_state_store import TaskStateStoreModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.trigger import Trigger
 from airflow.sdk import Asset
@@ -114,6 +116,16 @@ def event(uri: str, name: str) -> bool:
         query = select(AssetModel.uri, AssetEvent.extra).join(AssetEvent, AssetEvent.asset_id == AssetModel.id)
         kept = session.execute(query.order_by(AssetEvent.id.desc()).limit(1)).one()
         return tuple(kept) == (name, {"uri": uri})
+
+
+def whole_run() -> list[Any]:
+    """Run the DAG of the environment's folder; return its tasks' states, events' real URIs, and what a store holds."""
+    run = DagBag().dags["whole"].test()
+    with create_session() as session:
+        uris = [extra["uri"] for extra in session.scalars(select(AssetEvent.extra)) if "project_id" in extra]
+        query = select(TaskStateStoreModel.value).where(TaskStateStoreModel.key == "magichour_batch_0000")
+        items = json.loads(session.scalars(query).one())
+    return [{ti.task_id: ti.state for ti in run.get_task_instances()}, uris, items]
 
 
 if __name__ == "__main__":
