@@ -35,8 +35,9 @@ def names_of_copies(airflow: LocalAirflow, dag_id: str, run_id: str) -> dict[str
 
 def test_clips_written_to_a_bucket_start_the_dag_that_waits_for_them(airflow: LocalAirflow, tmp_path: Path) -> None:
     shutil.copy(EXAMPLES / "example_bucket_to_bucket.py", airflow.dag_folders[0])
-    (tmp_path / "clips").mkdir()
-    conf = {"photos": f"{PHOTOS.as_uri()}/", "clips": f"{(tmp_path / 'clips').as_uri()}/"}
+    folder = tmp_path / "写真 clips"  # Airflow takes no asset beyond ASCII
+    folder.mkdir()
+    conf = {"photos": f"{PHOTOS.as_uri()}/", "clips": f"file://{folder}/"}
     airflow.wait_for_dag("example_on_new_clips")
     airflow.rest.unpause("example_on_new_clips")
     run_id = airflow.rest.trigger("example_bucket_to_bucket", conf)
@@ -44,7 +45,7 @@ def test_clips_written_to_a_bucket_start_the_dag_that_waits_for_them(airflow: Lo
     names = names_of_copies(airflow, "example_bucket_to_bucket", run_id)
     photos = sorted(photo.name for photo in PHOTOS.glob("*.jpg"))
     assert names == {f"clip.{task}": photos for task in ("submit", "wait", "download")}
-    clips = sorted(clip.as_uri() for clip in (tmp_path / "clips").iterdir())
+    clips = sorted(clip.as_uri() for clip in folder.iterdir())
     assert len(clips) == 3
     if airflow_version().startswith("3.0."):
         airflow.wait_for(lambda: consumers(airflow), 60, "the consumer has run")
