@@ -68,7 +68,7 @@ def told(environment: dict[str, str], name: str) -> Any:
 
 def test_the_most_that_a_trigger_gets_is_stored_and_read_back_whole(environment: dict[str, str]) -> None:
     whole = [True, True]
-    assert told(environment, "largest_triggers") == [[1000, *whole], [1000, *whole], [76, *whole], True]
+    assert told(environment, "largest_triggers") == [[1000, *whole], [1000, *whole], [94, *whole], True]
 
 
 def test_a_little_more_would_be_refused_or_cut(environment: dict[str, str]) -> None:

@@ -39,8 +39,8 @@ from airflow_provider_magichour.waiting.watch import Watch
 
 log = logging.getLogger(__name__)
 
-LONGEST_IDS = 40_000
-"""Most characters of the ids that a trigger gets: MySQL keeps 65,535 bytes of its encrypted arguments (3.3.2)."""
+LONGEST = 48_900
+"""Most characters of a trigger's arguments as JSON: MySQL keeps 65,535 bytes of them encrypted (Airflow 3.3.2)."""
 
 
 @discreet
@@ -161,11 +161,9 @@ class Night:
 
         entries = [entry for entry in self.ledger.entries.values() if entry.status == "in_flight" and entry.project_id]
         entries.sort(key=since)
-        while len(json.dumps([entry.project_id for entry in entries])) > LONGEST_IDS:
-            del entries[-max(len(entries) // 10, 1) :]
         started = since(entries[0])
         kind = self.plan.tool.kind
-        return {
+        arguments: dict[str, Any] = {
             "ids": [entry.project_id for entry in entries],
             "offsets": [round(since(entry) - started) for entry in entries],
             "kind": kind,
@@ -175,6 +173,10 @@ class Night:
             "item_timeout": self.rules.item_timeout,
             "expected_render": self.plan.tool.expected_render or EXPECTED[kind],
         }
+        while len(json.dumps(arguments)) > LONGEST:
+            count = len(arguments["ids"]) * 9 // 10
+            arguments |= {name: arguments[name][:count] for name in ("ids", "offsets")}
+        return arguments
 
     def wait(self, watches: Sequence[Watch]) -> list[str]:
         """Wait on the worker; return the ids of items whose projects have ended."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 
 from airflow_provider_magichour.batch.entries import Entry
 from airflow_provider_magichour.batch.ledger import LARGEST, Ledger
@@ -41,29 +42,23 @@ def test_nothing_signed_reaches_xcom_events_triggers_log_or_results(night: Any, 
     assert "http" not in f"{task.result} {task.ti.xcom} {task.events} {triggers} {task.lines}"
 
 
-@pytest.mark.parametrize("length", [25, 500])
-def test_the_triggers_arguments_fit_into_mysql(night: Any, sandbox: Any, length: int) -> None:
-    from airflow.models.trigger import Trigger
+@pytest.mark.parametrize(
+    ("length", "conn_id", "kept"),
+    [(25, "magichour_default", 1000), (36, "magichour_default", 1000), (36, "ü" * 250, 900), (500, "ü" * 250, 84)],
+)
+def test_the_triggers_arguments_fit_into_mysql(night: Any, length: int, conn_id: str, kept: int) -> None:
+    task = night(in_flight=1000, magichour_conn_id=conn_id)
+    waiting = task.task()._night({"ti": task.ti, "task_state_store": task.store})[0]
+    waiting.ledger = Ledger(None)
+    waiting.ledger.add([f"i{number}" for number in range(1000)])
+    for number in range(1000):
+        made = {"project_id": f"{number:0{length}}", "submitted_at": f"2026-09-{1 + number % 28:02}T12:00:00.000+00:00"}
+        waiting.ledger.put(f"i{number}", Entry(status="in_flight", **made))
 
-    task = night(items=items(200), in_flight=1000)
-    for _ in range(200):
-        sandbox.faults.add("create", patch={"id": "c" * length}, times=None)
-    made = {"ids": [f"{number:0{length}}" for number in range(1000)]}
-    task.between = lambda: made.update(first=task.triggers[-1].serialize()[1])
+    kwargs = waiting.waits()
 
-    entries = {f"i{n}": Entry(status="in_flight", project_id=each) for n, each in enumerate(made["ids"])}
-    ledger = Ledger(None)
-    ledger.add(list(entries))
-    for item_id, entry in entries.items():
-        ledger.put(item_id, entry.model_copy(update={"submitted_at": "2026-09-01T12:00:00.000+00:00"}))
-    night_ = task.task()._night({"ti": task.ti, "task_state_store": task.store})[0]
-    night_.ledger = ledger
-
-    kwargs = night_.waits()
-
-    assert len(Trigger.encrypt_kwargs(kwargs)) < 65_535
-    assert len(kwargs["ids"]) == (1000 if length == 25 else len(kwargs["offsets"]))
-    assert kwargs["ids"]
+    assert len(Fernet(Fernet.generate_key()).encrypt(json.dumps(kwargs).encode())) <= 65_535
+    assert len(kwargs["ids"]) == len(kwargs["offsets"]) == kept
 
 
 @pytest.mark.usefixtures("needs_store")
