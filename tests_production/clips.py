@@ -270,7 +270,7 @@ class Clips:
             why.update(f"{name}: {self._why(task_id, map_index, number)}" for number in range(1, tries))
         why.update(self.settled)
         ((stuck,),) = self.production.ask("select count(*) from log where dag_id = %s and event = %s", self.name, STUCK)
-        why.update({"queued again by Airflow, the broker having lost them": stuck} if stuck else {})
+        why.update({"queued again by Airflow, which no worker had taken in 45 s": stuck} if stuck else {})
         return "; ".join(f"{count} {reason}" for reason, count in why.most_common()) or "none"
 
     def _why(self, task_id: str, map_index: int, number: int) -> str:
