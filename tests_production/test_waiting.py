@@ -35,8 +35,8 @@ OTHERS = 100
 
 TRIGGERER = {
     "AIRFLOW__TRIGGERER__CAPACITY": "10000",
-    # Airflow's own: a triggerer that starts thousands of triggers has no time for a heartbeat, and one that is taken for
-    # dead loses them all to the other one, which then has to start them (3.3.2).
+    # Airflow's own: a triggerer that starts thousands of triggers has no time for a heartbeat, and one that is taken
+    # for dead loses them all to the other one, which then has to start them (3.3.2).
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "5",
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "30",
 }

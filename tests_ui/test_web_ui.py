@@ -47,6 +47,21 @@ def message_of_test(page: Page, conn_id: str) -> str:
 
 # The connection
 
+# What becomes of the fields that Airflow 3.1 does not show, and of those that nobody touches in later ones.
+EXTRA_FIELDS = {"request_timeout": 15, "requests_per_second": 20, "max_connections": 8} if AIRFLOW > (3, 1) else {}
+
+
+def fill_extra_fields(form: Locator) -> None:
+    form.get_by_role("button", name="Extra Fields", exact=True).click()
+    for label, default, help_text in (
+        ("Request timeout", "30", "Seconds for each phase of a request: connect, send, receive. Empty: 30."),
+        ("Requests per second", "20", "For all deferred tasks in one triggerer together. Empty: 20."),
+        ("Open connections", "8", "At a time, for all deferred tasks in one triggerer together. Empty: 8."),
+    ):
+        expect(form.get_by_label(label, exact=True)).to_have_value(default)
+        expect(form.get_by_text(help_text)).to_be_visible()
+    form.get_by_label("Request timeout").fill("15")
+
 
 def test_connection_made_with_the_form_passes_its_test(
     page: Page, local_airflow: LocalAirflow, sandbox: Sandbox, photograph: Callable[[str, int], None]
@@ -64,21 +79,14 @@ def test_connection_made_with_the_form_passes_its_test(
     expect(form.get_by_label("API key")).to_have_attribute("type", "password")
     form.get_by_label("Port").fill("0")
     photograph("connection-form", 842)
-    form.get_by_role("button", name="Extra Fields", exact=True).click()
-    for label, default, help_text in (
-        ("Request timeout", "30", "Seconds for each phase of a request: connect, send, receive. Empty: 30."),
-        ("Requests per second", "20", "For all deferred tasks in one triggerer together. Empty: 20."),
-        ("Open connections", "8", "At a time, for all deferred tasks in one triggerer together. Empty: 8."),
-    ):
-        expect(form.get_by_label(label, exact=True)).to_have_value(default)
-        expect(form.get_by_text(help_text)).to_be_visible()
-    form.get_by_label("Request timeout").fill("15")
+    if EXTRA_FIELDS:
+        fill_extra_fields(form)
     form.get_by_role("button", name="Save").click()
     expect(form).to_have_count(0)
 
     stored = local_airflow.rest.connection("magichour_default")
     assert (stored["conn_type"], stored["host"], stored["password"]) == ("magichour", sandbox.url, "***")
-    assert json.loads(stored["extra"]) == {"request_timeout": 15, "requests_per_second": 20, "max_connections": 8}
+    assert json.loads(stored["extra"] or "{}") == EXTRA_FIELDS
 
     page.set_viewport_size({"width": 1200, "height": 500})
     page.reload()
