@@ -39,6 +39,8 @@ TRIGGERER = {
     # for dead loses them all to the other one, which then has to start them (3.3.2).
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "5",
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "30",
+    # Airflow's line for the start of each trigger would stop all triggers until it is read: docs/production.md.
+    "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "airflow.jobs.triggerer_job_runner=WARNING",
 }
 
 GROWTH = 0.1

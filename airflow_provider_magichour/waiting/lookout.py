@@ -114,7 +114,6 @@ class AsyncLookout:
         self._resolve = resolve or hook.async_settings
         self._tells = tells
         self._shared = SharedClient.join(hook.magichour_conn_id)
-        self._has_told_queue = False
         self._behind = 0.0
         self._unfinished_at: dict[str, float] = {}
 
@@ -126,7 +125,11 @@ class AsyncLookout:
         except TimeoutError:
             seen, key = MagicHourApiError("The last poll was not sent, or not answered, before the deadline"), ""
         watch = replace(watch, seconds_behind=max(watch.seconds_behind, self._behind))
-        return _decided(watch, seen, key, self._learned(watch, seen), tells=self._tells)
+        return _decided(watch, seen, key, self._learned(watch, seen), tell=self._tell)
+
+    def _tell(self, level: int, text: str, *values: object) -> None:
+        if self._tells:
+            self._shared.lines.tell(log, level, text, *values)
 
     async def _seen(self, watch: Watch) -> tuple[Project | MagicHourApiError, str]:
         """Return the project, or why it could not be read, and the digest of the key that was used."""
@@ -160,9 +163,10 @@ class AsyncLookout:
 
     def _tell_queue(self, client: AsyncMagicHourClient) -> None:
         behind = self._behind = client.gate.seconds_behind
-        if behind > LOOK_INTERVAL and not self._has_told_queue:
-            self._has_told_queue = True
-            log.warning(
+        if behind > LOOK_INTERVAL and self._shared.may_tell_queue():
+            self._shared.lines.tell(
+                log,
+                logging.WARNING,
                 "More polls are due than the %g requests per second of connection %r allow: each is about %.0f s "
                 "late. Raise requests_per_second in the connection's extra if Magic Hour allows more",
                 client.settings.requests_per_second,
@@ -176,11 +180,15 @@ class AsyncLookout:
 
 
 def _decided(
-    watch: Watch, seen: Project | MagicHourApiError, key: str, renders: Sequence[float] = (), *, tells: bool = True
+    watch: Watch,
+    seen: Project | MagicHourApiError,
+    key: str,
+    renders: Sequence[float] = (),
+    tell: Callable[[int, str, object], None] = log.log,
 ) -> Step:
     step = next_step(watch, seen, time.time(), key=key, renders=renders)
-    if step.note and tells:
-        (log.warning if step.error or step.warns else log.info)("%s", step.note)
+    if step.note:
+        tell(logging.WARNING if step.error or step.warns else logging.INFO, "%s", step.note)
     return step
 
 

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 from airflow_provider_magichour.api.client import AsyncMagicHourClient
 from airflow_provider_magichour.api.settings import ClientSettings
+from airflow_provider_magichour.waiting.lines import Lines
 from airflow_provider_magichour.waiting.schedule import RenderTimes
 
 RESOLVED_FOR = 60.0
@@ -16,6 +17,10 @@ RESOLVED_FOR = 60.0
 
 RENEWAL = 10.0
 """Seconds that this may take while all others wait; then they use the old settings, or poll again later."""
+
+
+QUEUE_TOLD_EVERY = 60.0
+"""Seconds between two lines, of whichever waits, that say that polls are late."""
 
 
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedClient]] = WeakKeyDictionary()
@@ -31,6 +36,8 @@ class SharedClient:
         self._resolving = asyncio.Lock()
         self._failure: Exception | None = None
         self.renders = RenderTimes()
+        self.lines = Lines()
+        self._queue_told_at: float | None = None
 
     @classmethod
     def join(cls, conn_id: str) -> SharedClient:
@@ -87,6 +94,14 @@ class SharedClient:
                 raise self._failure from None
             # A connection that was there a minute ago may come back; the API says when its key is no longer good.
         return client
+
+    def may_tell_queue(self) -> bool:
+        """Say whether it is time for a line about late polls, which is as true of all others that wait."""
+        now = asyncio.get_running_loop().time()
+        if self._queue_told_at is not None and now < self._queue_told_at + QUEUE_TOLD_EVERY:
+            return False
+        self._queue_told_at = now
+        return True
 
     def doubt(self) -> None:
         """Resolve the connection again before the next request: the API has refused its key."""
