@@ -33,13 +33,12 @@ AT_ONCE = 250
 OTHERS = 100
 """Triggers of Airflow's own that wait for a moment meanwhile."""
 
+# As docs/production.md advises for thousands of waits in a triggerer.
 TRIGGERER = {
     "AIRFLOW__TRIGGERER__CAPACITY": "10000",
-    # Airflow's own: a triggerer that starts thousands of triggers has no time for a heartbeat, and one that is taken
-    # for dead loses them all to the other one, which then has to start them (3.3.2).
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "5",
-    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "30",
-    # Airflow's line for the start of each trigger would stop all triggers until it is read: docs/production.md.
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "300",
+    "AIRFLOW__TRIGGERER__RUNNER_HEALTH_CHECK_THRESHOLD": "300",
     "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "airflow.jobs.triggerer_job_runner=WARNING",
 }
 
