@@ -9,10 +9,10 @@ import os
 import shutil
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import httpx
 import pytest
@@ -126,7 +126,7 @@ class Sftp(Place):
 
     def _connection(self, **extra: str) -> str:
         connection = {"conn_type": "sftp", "host": "127.0.0.1", "port": self.way.port, "login": getpass.getuser()}
-        return json.dumps({**connection, "extra": {"no_host_key_check": "true", **extra}})
+        return json.dumps({**connection, "extra": extra})
 
     @property
     def connection(self) -> str:
@@ -155,10 +155,11 @@ class Sftp(Place):
 
     @contextlib.contextmanager
     def wrong(self) -> Iterator[Mapping[str, str]]:
-        stranger = self._folder / "stranger"
-        text = stranger.read_text()
-        secret = text.splitlines()[2]
-        yield {self._connection(key_file=str(stranger)): secret, self._connection(private_key=text): secret}
+        stranger, text = self._folder / "stranger", (self._folder / "owner").read_text()
+        yield {
+            self._connection(key_file=str(stranger)): stranger.read_text().splitlines()[2],
+            self._connection(private_key=text): text.splitlines()[2],  # which sshfs takes for a file's name
+        }
 
     @contextlib.contextmanager
     def of_role(self, may: tuple[str, ...]) -> Iterator[str]:
@@ -205,13 +206,17 @@ def sftp(folder: Path) -> Iterator[Place]:
 
 
 class Gcs(Place):
-    """fake-gcs-server, which lets everybody in: what it refuses is refused before it."""
+    """fake-gcs-server, which lets everybody in: what it refuses is refused before it.
+
+    :param url: of the server.
+    :param door: URL before it: :func:`taken`.
+    """
 
     root, nowhere = f"gs://{NAME}", "gs://nowhere"
 
-    def __init__(self, way: Way, url: str) -> None:
+    def __init__(self, way: Way, url: str, door: str) -> None:
         super().__init__(way)
-        self._url = url
+        self._door = door
         self._client = httpx.Client(base_url=url, trust_env=False)
         self._ask("POST", "/storage/v1/b", json={"name": NAME})
 
@@ -244,8 +249,8 @@ class Gcs(Place):
 
     @contextlib.contextmanager
     def wrong(self) -> Iterator[Mapping[str, str]]:
-        account = {"type": "service_account", "client_email": "a@b", "token_uri": self._url, "private_key": SECRET}
-        with refusing(self._url, lambda *_: True, 401, b'{"error": {"code": 401, "message": "No such key"}}') as url:
+        account = {"type": "service_account", "client_email": "a@b", "token_uri": self._door, "private_key": SECRET}
+        with refusing(self._door, lambda *_: True, 401, b'{"error": {"code": 401, "message": "No such key"}}') as url:
             yield {
                 self._connection(url): "no secret",
                 self._connection(url, is_anonymous=False, keyfile_dict=json.dumps(account)): SECRET,
@@ -254,7 +259,7 @@ class Gcs(Place):
     @contextlib.contextmanager
     def of_role(self, may: tuple[str, ...]) -> Iterator[str]:
         said = b'{"error": {"code": 403, "message": "The account does not have access."}}'
-        with refusing(self._url, lambda method, _: method not in may, 403, said) as url:
+        with refusing(self._door, lambda method, _: method not in may, 403, said) as url:
             yield self._connection(url)
 
 
@@ -266,12 +271,33 @@ def gs(folder: Path) -> Iterator[Place]:
     )
     (program,) = Path(server.__file__).parent.rglob("fake-gcs-server-*")
     port = free_port()
-    with Way(port) as way:
+    url = f"http://127.0.0.1:{port}"
+    said = b'{"error": {"code": 412, "message": "At least one of the pre-conditions you specified did not hold."}}'
+    with refusing(url, taken(url), 412, said) as door, Way(int(door.rpartition(":")[2])) as way:
         options = ["-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory"]
-        # where it says that the rest of an upload is to go
-        options += ["-external-url", f"http://127.0.0.1:{way.port}"]
         with serving(folder, port, str(program), *options):
-            yield Gcs(way, f"http://127.0.0.1:{port}")
+            yield Gcs(way, url, door)
+
+
+def taken(url: str) -> Callable[[str, str], bool]:
+    """Return whether a part of a resumable upload is refused since the name is taken, and must be free.
+
+    Google's store carries the condition from an upload's first request to its others (fsouza/fake-gcs-server#1967);
+    this server forgets it.
+    """
+    must_be_free: set[str] = set()
+
+    def is_refused(method: str, path: str) -> bool:
+        said = dict(parse_qsl(urlsplit(path).query))
+        name = said.get("name", "")
+        if "upload_id" not in said:
+            if said.get("uploadType") == "resumable":
+                (must_be_free.add if said.get("ifGenerationMatch") == "0" else must_be_free.discard)(name)
+            return False
+        there = f"{url}/storage/v1/b/{NAME}/o/{quote(name, safe='')}"
+        return method != "DELETE" and name in must_be_free and httpx.get(there, trust_env=False).is_success
+
+    return is_refused
 
 
 # Azurite's own, the same everywhere.
