@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from airflow.sdk.io.store import _STORE_CACHE
 from fsspec import AbstractFileSystem
 
 from airflow_provider_magichour.operators import MagicHourDownloadOperator, MagicHourImageToVideoOperator
@@ -55,6 +56,17 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
         conn_id = f"store_{next(NUMBERS)}"
         monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", connection)
         return conn_id
+
+    return run
+
+
+@pytest.fixture
+def another_process() -> Callable[[], None]:
+    """Let a task's next try have none of what this one had opened, under the same connection id."""
+
+    def run() -> None:
+        forget_file_systems(AbstractFileSystem)
+        _STORE_CACHE.clear()
 
     return run
 

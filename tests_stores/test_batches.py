@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -55,6 +56,18 @@ def test_a_clear_of_a_batch_fetches_what_is_gone_there_and_pays_nothing(made: An
     assert made.clear() == "success", made.error
     assert len(made.jobs) == 3
     assert place.names == before
+    clips = {job.result.file.read_bytes() for job in made.jobs}
+    assert {place.get(name) for name in place.names if name.endswith(".mp4")} == clips
+
+
+def test_a_batch_whose_way_to_the_store_breaks_is_whole_after_its_retry(
+    made: Any, place: Place, another_process: Callable[[], None]
+) -> None:
+    place.way.cuts_up = [20_000]
+    if made.run() != "success":
+        another_process()
+        assert made.run() == "success", made.error
+    assert len(made.jobs) == 3
     clips = {job.result.file.read_bytes() for job in made.jobs}
     assert {place.get(name) for name in place.names if name.endswith(".mp4")} == clips
 

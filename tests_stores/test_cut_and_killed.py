@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_magichour.exceptions import MagicHourApiError, MagicHourError, MagicHourStorageError
+from airflow_provider_magichour.media import stores
 from tests.scenes.media import MIB, give_result
 from tests.scenes.workers import killed_once, run
-from tests_stores.places import Place, Sftp
+from tests_stores.places import Gcs, Place, Sftp
 
 pytest_plugins = ["tests.conftest", "tests.scenes.media_fixtures"]
 
@@ -94,6 +95,22 @@ def test_a_clip_whose_way_to_the_store_breaks_is_whole_or_not_there_and_a_retry_
     assert place.way.cuts_up == []
     download(f"{place.root}/clip.mp4", connect(place.connection), overwrite=True)
     assert final_names(place) == ["clip.mp4"]
+    assert place.get("clip.mp4") == clip
+
+
+def test_a_server_that_goes_silent_is_an_error_and_a_retry_is_right(
+    download: Any, submit: Any, place: Place, connect: Any, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not isinstance(place, Sftp | Gcs):
+        pytest.skip("botocore and azure-core give each answer a minute")
+    monkeypatch.setattr(stores, "SILENCE", 4)
+    place.put("cat.png", clip)
+    for move, uri in ((download, f"{place.root}/clip.mp4"), (submit, f"{place.root}/cat.png")):
+        place.way.silent_at = 100_000
+        with pytest.raises(MagicHourError, match=r"media/(clip\.mp4|cat\.png)"):
+            move(uri, connect(place.connection))
+        place.way.mend()
+        move(uri, connect(place.connection))
     assert place.get("clip.mp4") == clip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import struct
 import threading
@@ -19,12 +20,17 @@ class Way:
     :ivar up: bytes that went to the store.
     :ivar cuts_up: the next connection over which so many bytes go to the store is reset there; then the next one.
     :ivar cuts_down: the same for what comes from it.
+    :ivar silent_at: after so many bytes in all nothing goes either way, and nothing is closed.
     """
 
     def __init__(self, port: int) -> None:
         self.up = 0
         self.cuts_up: list[int] = []
         self.cuts_down: list[int] = []
+        self.silent_at = math.inf
+        self._carried = 0
+        self._flowing = threading.Event()
+        self._flowing.set()
         self._to = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -38,7 +44,9 @@ class Way:
         self._listener.close()
 
     def mend(self) -> None:
-        self.cuts_up, self.cuts_down, self.up = [], [], 0
+        self.cuts_up, self.cuts_down, self.silent_at = [], [], math.inf
+        self.up = self._carried = 0
+        self._flowing.set()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -52,6 +60,10 @@ class Way:
         carried = 0
         with contextlib.suppress(OSError):
             while piece := source.recv(PIECE):
+                self._carried += len(piece)
+                if self._carried >= self.silent_at:
+                    self._flowing.clear()
+                self._flowing.wait()
                 target.sendall(piece)
                 carried += len(piece)
                 with self._turn:

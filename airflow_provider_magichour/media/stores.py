@@ -26,6 +26,9 @@ s3fs would use 50 MiB; S3 takes up to 10,000 parts of at least 5 MiB.
 """
 
 
+SILENCE = 60.0
+"""Seconds after which an SFTP server that is silent is given up; sshfs 2026.8 and gcsfs 2026.10 would wait for ever."""
+
 READ_AHEAD = 1 << 20
 """Bytes that are read at a time from a store, at least."""
 
@@ -71,7 +74,7 @@ def path_of(value: str, conn_id: str | None) -> AnyPath:
         # Before Airflow 3.2 it is only among the options, since then never.
         if used := getattr(path, "conn_id", path.storage_options.get("conn_id")):
             _check_connection(used)
-        _ = path.fs  # a missing provider fails here, not later
+        _give_up_on_silence(path.fs)  # a missing provider fails here, not later
     except Exception as error:
         # Without its cause: that names the login of a URI, which Airflow takes for the id of a connection.
         raise MagicHourStorageError(
@@ -88,6 +91,21 @@ def _check_connection(conn_id: str) -> None:
     Checked once per process: Airflow also keeps the file system for the life of the process (3.3.2).
     """
     BaseHook.get_connection(conn_id)
+
+
+def _give_up_on_silence(fs: Any) -> None:
+    """Let a file system give up a server that has gone silent. S3's and Azure's do so on their own, after a minute."""
+    library = _library(fs)
+    if library == "sshfs":
+        fs.loop.call_soon_threadsafe(fs.client.set_keepalive, SILENCE / 4, 3)
+    elif library == "gcsfs":
+        # Of a whole request, which carries one block: that is slow, and no silence.
+        fs.requests_timeout = fs.requests_timeout or 5 * SILENCE
+
+
+def _library(fs: Any) -> str:
+    # The protocol is not enough: a wrapped pyarrow file system is s3 as well.
+    return type(fs).__module__.partition(".")[0]
 
 
 def _decoded_where_that_is_there(path: ObjectStoragePath) -> ObjectStoragePath:
@@ -114,7 +132,7 @@ def storage_errors(doing: str, path: AnyPath) -> Iterator[None]:
             if local_path(path)
             else f". Make sure that its bucket or folder is there, and that its connection may {doing} it"
         )
-        raise MagicHourStorageError(f"Could not {doing} {path}: {_reason(error).rstrip('.')}{hint}") from error
+        raise MagicHourStorageError(f"Could not {doing} {path}: {_reason(error).rstrip('.: ')}{hint}") from error
 
 
 def _reason(error: Exception) -> str:
@@ -174,8 +192,7 @@ def forget(path: AnyPath) -> None:
 
 
 def is_published_when_closed(path: ObjectStoragePath) -> bool:
-    # The protocol is not enough: a wrapped pyarrow file system is s3 as well.
-    return type(path.fs).__module__.partition(".")[0] in PUBLISHED_WHEN_CLOSED
+    return _library(path.fs) in PUBLISHED_WHEN_CLOSED
 
 
 def is_shareable(path: AnyPath) -> bool:

@@ -99,6 +99,16 @@ def test_what_is_tried_is_what_is_said_to_be_tried() -> None:
     assert [release for row in rows for release in row[3].split(", ")] == list(RELEASES)
 
 
+def test_the_stores_that_are_said_to_be_tried_are_those_of_make_test_stores() -> None:
+    pins = [(ROOT / "constraints" / name).read_text() for name in ("stores.txt", "airflow-3.3.txt")]
+    used = dict(re.findall(r"^([\w-]+)==(.*)$", "\n".join(pins), re.M))
+    used |= dict(re.findall(r"^(azurite)=azurite@(.*)$", (ROOT / "tools" / "stores.sh").read_text(), re.M))
+    table = page("download").partition("### What was tried")[2].partition("\n### ")[0]
+    said = dict(re.findall(r"([\w-]+) (\d[\d.]+\d)\b", table.lower()))
+    assert len(said) == 7
+    assert said == {name: used[name] for name in said}
+
+
 def test_limits_are_those_of_the_code() -> None:
     text = page("limits")
     for shown in (f"{MOST_ITEMS:,} items", f"{MOST_BYTES // 1024} KiB, {MOST_SECONDS} s", f"the last {PREVIOUS_KEPT} "):
