@@ -103,7 +103,7 @@ def test_a_server_that_goes_silent_is_an_error_and_a_retry_is_right(
 ) -> None:
     if not isinstance(place, Sftp | Gcs):
         pytest.skip("botocore and azure-core give each answer a minute")
-    monkeypatch.setattr(stores, "SILENCE", 4)
+    monkeypatch.setattr(stores, "SILENCE", 2)
     place.put("cat.png", clip)
     for move, uri in ((download, f"{place.root}/clip.mp4"), (submit, f"{place.root}/cat.png")):
         place.way.silent_at = 100_000
