@@ -14,7 +14,7 @@ from tests_stores.places import Place
 
 pytest_plugins = ["tests.conftest", "tests.scenes.media_fixtures"]
 
-SIZE = 160 * MIB
+SIZE = 96 * MIB
 MOST_MIB = 64
 
 WORKER = """

@@ -22,7 +22,7 @@ from airflow_provider_magichour.exceptions import MagicHourError, MagicHourStora
 BLOCK = 13 << 19
 """Bytes of one request to an object store, 6.5 MiB: some five are in memory at a time, and each costs a round trip.
 
-s3fs would use 50 MiB; S3 takes up to 10,000 parts of at least 5 MiB.
+s3fs and adlfs would use 50 MiB; S3 takes up to 10,000 parts of at least 5 MiB.
 """
 
 
@@ -153,11 +153,10 @@ def opened(path: AnyPath, mode: str) -> Any:
         return path.open(mode)
     if mode == "rb":
         forget(path)
-        stream = path.fs.open(path.path, mode)
-        return stream if local_path(path) else io.BufferedReader(_Raw(stream), READ_AHEAD)
     # To others a block may mean something else: sshfs has 128 of them in flight.
     options = {"block_size": BLOCK} if is_published_when_closed(path) else {}
-    return path.fs.open(path.path, mode, **options)
+    stream = path.fs.open(path.path, mode, **options)
+    return io.BufferedReader(_Raw(stream), READ_AHEAD) if mode == "rb" and not local_path(path) else stream
 
 
 class _Raw(io.RawIOBase):
