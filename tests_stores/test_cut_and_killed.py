@@ -99,19 +99,28 @@ def test_a_clip_whose_way_to_the_store_breaks_is_whole_or_not_there_and_a_retry_
 
 
 def test_a_server_that_goes_silent_is_an_error_and_a_retry_is_right(
-    download: Any, submit: Any, place: Place, connect: Any, clip: bytes, monkeypatch: pytest.MonkeyPatch
+    download: Any,
+    submit: Any,
+    sandbox: Any,
+    place: Place,
+    connect: Any,
+    project: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if not isinstance(place, Sftp | Gcs):
         pytest.skip("botocore and azure-core give each answer a minute")
     monkeypatch.setattr(stores, "SILENCE", 2)
-    place.put("cat.png", clip)
+    body = give_result(sandbox, project, tmp_path / "result" / "clip.mp4", MIB)
+    place.put("cat.png", body)
     for move, uri in ((download, f"{place.root}/clip.mp4"), (submit, f"{place.root}/cat.png")):
+        place.way.mend()
         place.way.silent_at = 100_000
         with pytest.raises(MagicHourError, match=r"media/(clip\.mp4|cat\.png)"):
             move(uri, connect(place.connection))
         place.way.mend()
         move(uri, connect(place.connection))
-    assert place.get("clip.mp4") == clip
+    assert place.get("clip.mp4") == body
 
 
 @pytest.mark.parametrize("old", [None, b"the one before"], ids=["new", "overwrite"])
