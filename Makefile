@@ -59,7 +59,7 @@ test-batch: $(STAMP) ## 2,000 clips in one task, each paid for once, worker and 
 test-each-line: $(STAMP) ## a worker killed at each line of a submission, and of a batch (10 minutes; SHORT=1: a batch at some)
 	@$(BIN)/python -m pytest $(AT_EACH_LINE) --numprocesses 4 $(if $(SHORT),,--each-line) $(ARGS)
 
-test-production: .venv/production $(MARIADB) ## Celery, PostgreSQL, two of everything, under load and loss (40 minutes); ROWS="mapped faults", SHORT=1
+test-production: .venv/production $(MARIADB) ## Celery, PostgreSQL, two of everything, under load and loss (an hour); ROWS="mapped faults", SHORT=1
 	@$(BIN)/python -m pytest -s tests_production $(if $(SHORT),--short) $(if $(ROWS),-k "$(WANTED)") $(ARGS)
 
 .venv/production: $(STAMP)

@@ -174,7 +174,7 @@ def test_finished_task_shows_its_result_and_its_log(
 
 @pytest.mark.skipif(AIRFLOW < (3, 3), reason="the task state store, and its tab Storage: Airflow 3.3")
 def test_project_of_an_unsure_submission_is_adopted_with_the_mouse(
-    page: Page, dag: None, local_airflow: LocalAirflow, sandbox: Sandbox
+    page: Page, dag: None, local_airflow: LocalAirflow, sandbox: Sandbox, photograph: Callable[[str, int], None]
 ) -> None:
     sandbox.faults.add("create", cut=True, after=True)
     run_id = local_airflow.rest.trigger(DAG_ID)
@@ -182,6 +182,7 @@ def test_project_of_an_unsure_submission_is_adopted_with_the_mouse(
     found = sandbox.requests.to("create")[-1].job
     page.goto(f"/dags/{DAG_ID}/runs/{run_id}/tasks/submit")
     expect(page.get_by_text("It is not known whether Magic Hour created a project.")).to_be_visible()
+    photograph("unsure-task", 620)
     tab(page, "Storage")
     page.get_by_role("button", name="Edit Task State Store").click()
     form = page.get_by_role("dialog")
@@ -208,5 +209,5 @@ def test_project_of_an_unsure_submission_is_adopted_with_the_mouse(
 def test_readme_and_pages_show_every_picture_that_is_made_here() -> None:
     texts = [page.read_text() for page in (IMAGES.parent.parent / "README.md", *IMAGES.parent.glob("*.md"))]
     shown = {name for text in texts for name in re.findall(r"!\[[^]]+\]\((?:docs/)?images/([\w-]+)\.png\)", text)}
-    assert sorted(shown) == ["clip", "clips", "connection-form", "connection-test", "deferred-task"]
+    assert sorted(shown) == ["clip", "clips", "connection-form", "connection-test", "deferred-task", "unsure-task"]
     assert sorted(shown) == sorted(picture.stem for picture in IMAGES.glob("*.png"))
