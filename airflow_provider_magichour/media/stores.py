@@ -96,11 +96,13 @@ def _check_connection(conn_id: str) -> None:
 def _give_up_on_silence(fs: Any) -> None:
     """Let a file system give up a server that has gone silent. S3's and Azure's do so on their own, after a minute."""
     library = _library(fs)
-    if library == "sshfs":
-        fs.loop.call_soon_threadsafe(fs.client.set_keepalive, SILENCE / 4, 3)
-    elif library == "gcsfs":
-        # Of a whole request, which carries one block: that is slow, and no silence.
-        fs.requests_timeout = fs.requests_timeout or 5 * SILENCE
+    # Another version may have other names for it: then it waits as it does by itself.
+    with contextlib.suppress(AttributeError):
+        if library == "sshfs":
+            fs.loop.call_soon_threadsafe(fs.client.set_keepalive, SILENCE / 4, 3)
+        elif library == "gcsfs":
+            # Of a whole request, which carries one block: that is slow, and no silence.
+            fs.requests_timeout = fs.requests_timeout or 5 * SILENCE
 
 
 def _library(fs: Any) -> str:
