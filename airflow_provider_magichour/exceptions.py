@@ -87,7 +87,7 @@ class MagicHourRejectedError(MagicHourApiError, AirflowFailException):
         :param advice: a sentence on what the retry does.
         """
         return MagicHourApiError(
-            f"{self.message} {advice}",
+            f"{self.message.rstrip('.')}. {advice}",
             status_code=self.status_code,
             code=self.code,
             retry_after=self.retry_after,

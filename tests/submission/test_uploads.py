@@ -68,7 +68,7 @@ def test_an_upload_that_was_refused_is_made_anew(
     sandbox: Any, context: Any, store: Any, photo: Path, status: int, expected: int
 ) -> None:
     sandbox.faults.add("create", status=status)
-    with pytest.raises(MagicHourRejectedError):
+    with pytest.raises(MagicHourApiError if status == 401 else MagicHourRejectedError):
         operator(image=str(photo)).execute(context(store))
     operator(image=str(photo)).execute(context(store, try_number=2))
     assert uploads(sandbox) == expected
