@@ -515,7 +515,7 @@ def test_a_submit_whose_key_was_refused_is_retried_with_the_key_that_replaces_it
     with_new_key, before = os.environ[CONNECTION], len(list(sandbox.jobs))
     monkeypatch.setenv(CONNECTION, json.dumps({**json.loads(with_new_key), "password": "mhk_revoked"}))
     with pytest.raises(
-        MagicHourApiError, match=r"is missing, wrong or revoked(.|\n)*\. A retry reads the connection"
+        MagicHourApiError, match=r"is missing, wrong or revoked(.|\n)*\.\sA retry reads the connection"
     ) as caught:
         operator().execute(context(store))
     assert not isinstance(caught.value, AirflowFailException), "Airflow would not retry it"
