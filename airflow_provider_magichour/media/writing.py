@@ -10,7 +10,7 @@ import re
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
@@ -152,7 +152,7 @@ def _write_beside(path: ObjectStoragePath, fill: Callable[[IO[bytes]], int], rep
         _remove_old_beside(path)
     stream = opened(partial, "wb")
     try:
-        written = _filled_ahead(stream, fill)
+        written = _filled_ahead(_Joined(stream), fill)
         stream.close()
         # These stores have no common way to take a name exclusively: checking just before the move has to do.
         if not replaces and fs.exists(path.path):
@@ -177,7 +177,17 @@ def _remove_old_beside(path: ObjectStoragePath) -> None:
                 path.fs.rm_file(name)
 
 
-def _filled_ahead(stream: IO[bytes], fill: Callable[[IO[bytes]], int]) -> int:
+class _Joined:
+    """Writes a block at once: sshfs waits for the server's answer to each write (2026.8)."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def writelines(self, pieces: Iterable[bytes]) -> None:
+        self._stream.write(b"".join(pieces))
+
+
+def _filled_ahead(stream: IO[bytes] | _Joined, fill: Callable[[IO[bytes]], int]) -> int:
     with ThreadPoolExecutor(max_workers=1) as worker:
         ahead = _Ahead(stream, worker)
         written = fill(ahead)  # type: ignore[arg-type]  # only written to
@@ -194,7 +204,7 @@ class _Ahead:
     :param worker: of one thread.
     """
 
-    def __init__(self, stream: IO[bytes], worker: Executor) -> None:
+    def __init__(self, stream: IO[bytes] | _Joined, worker: Executor) -> None:
         self._stream = stream
         self._worker = worker
         self._pieces: deque[bytes] = deque()

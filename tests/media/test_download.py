@@ -28,7 +28,7 @@ from airflow_provider_magichour.exceptions import (
 )
 from airflow_provider_magichour.operators import MagicHourDownloadOperator
 from tests.scenes.fake_server import FakeServer, answer
-from tests.scenes.media import CuttingStore, five_cuts, movie, name_store
+from tests.scenes.media import MIB, CuttingStore, five_cuts, give_result, movie, name_store
 
 BODY = movie(10_240)
 
@@ -648,6 +648,7 @@ class ShelfFile(io.RawIOBase):
     def __init__(self, fs: Shelf, path: str) -> None:
         self.fs = fs
         self.path = path
+        self.writes = 0
         fs.objects[path] = b""
         fs.streams[path] = self
 
@@ -656,6 +657,7 @@ class ShelfFile(io.RawIOBase):
 
     def write(self, piece: Any) -> int:
         self.fs.take_room()
+        self.writes += 1
         self.fs.objects[self.path] += piece
         return len(piece)
 
@@ -727,6 +729,15 @@ def test_store_gets_the_clip_over_cuts_and_never_shows_a_part(
         download(project, f"{bucket.protocol}://clips/")
     assert bucket.objects == {name: body}
     assert store.seen == [False] * 6
+
+
+def test_a_server_that_answers_each_write_gets_whole_blocks(
+    download: Any, sandbox: Any, project: str, bucket: type[Bucket], tmp_path: Path
+) -> None:
+    body = give_result(sandbox, project, tmp_path / "result" / "clip.mp4", 7 * MIB)
+    download(project, f"{bucket.protocol}://clips/")
+    assert bucket.objects == {f"clips/{project}.mp4": body}
+    assert [stream.writes for stream in Shelf.streams.values()] == ([2] if bucket is Shelf else [])
 
 
 @pytest.mark.parametrize("is_lost", [False, True], ids=["", "connection-lost"])
