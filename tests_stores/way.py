@@ -29,6 +29,7 @@ class Way:
         self.cuts_down: list[int] = []
         self.silent_at = math.inf
         self._carried = 0
+        self._mended = 0
         self._flowing = threading.Event()
         self._flowing.set()
         self._to = port
@@ -46,6 +47,7 @@ class Way:
     def mend(self) -> None:
         self.cuts_up, self.cuts_down, self.silent_at = [], [], math.inf
         self.up = self._carried = 0
+        self._mended += 1  # a connection of before is nobody's
         self._flowing.set()
 
     def _accept(self) -> None:
@@ -57,7 +59,7 @@ class Way:
                     threading.Thread(target=self._carry, args=ends, daemon=True).start()
 
     def _carry(self, source: socket.socket, target: socket.socket, is_up: bool) -> None:
-        carried = 0
+        carried, mended = 0, self._mended
         with contextlib.suppress(OSError):
             while piece := source.recv(PIECE):
                 self._carried += len(piece)
@@ -69,7 +71,7 @@ class Way:
                 with self._turn:
                     self.up += len(piece) * is_up
                     cuts = self.cuts_up if is_up else self.cuts_down
-                    is_cut = bool(cuts) and carried >= cuts[0]
+                    is_cut = bool(cuts) and carried >= cuts[0] and mended == self._mended
                     if is_cut:
                         del cuts[0]
                 if is_cut:
