@@ -6,11 +6,10 @@ from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CON
 
 CELERY = {
     **DEFAULT_CELERY_CONFIG,
+    # What every version has: one row starts with version 0.1.0.
     "imports": [
         "airflow.dag_processing.dagbag",
         "airflow_provider_magichour.operators",
         "airflow_provider_magichour.sensors",
-        "airflow_provider_magichour.submission.submit",
-        "airflow_provider_magichour.media.download",
     ],
 }
